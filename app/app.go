@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"fanfare/broker"
+	"fanfare/handlers"
+	"fanfare/models"
+	"fanfare/transport"
+)
+
+const (
+	// frameRoom is how much a client's frame may have besides a message's data, in bytes.
+	frameRoom = 64 << 10
+	// closeLinger is how long a client that was closed has to take the rest and to leave.
+	closeLinger = 5 * time.Second
+)
+
+// App is a whole server: New builds it, Run serves until its context ends.
+type App struct {
+	// Set by New, never changed.
+	config   Config
+	logger   *slog.Logger
+	listener net.Listener
+	pubsub   *broker.PubSub
+	server   *fiber.App
+	fresh    *freshConns
+
+	// draining tells that the server wants no more traffic.
+	draining atomic.Bool
+}
+
+// New opens the address and builds everything behind it. Run must follow: it frees what
+// New has taken.
+func New(config Config, logger *slog.Logger) (*App, error) {
+	a := &App{config: config, logger: logger, fresh: newFreshConns()}
+	listener, err := net.Listen("tcp", config.Server.Address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	a.listener = listener
+	engine := broker.NewMemory(broker.History{
+		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
+		MaxAge:              config.History.MaxAge,
+		MaxBytes:            int64(config.History.MaxBytes),
+	})
+	frameSize := int(config.Limits.MessageSize) + frameRoom
+	a.pubsub, err = broker.New(context.Background(), engine, broker.Options{
+		MessageSize:   int(config.Limits.MessageSize),
+		FrameSize:     frameSize,
+		OutboxSize:    int(config.Limits.OutboxSize),
+		Subscriptions: config.Limits.SubscriptionsPerClient,
+		InFlightSize:  int64(config.Limits.InFlightSize),
+		PublishWait:   config.Limits.PublishWait,
+		PingInterval:  config.Transport.PingInterval,
+	})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	a.server = handlers.New(handlers.Options{
+		PubSub:         a.pubsub,
+		Logger:         logger,
+		Ready:          a.ready,
+		AllowedOrigins: config.Server.AllowedOrigins,
+		MessageSize:    int(config.Limits.MessageSize),
+		ReadTimeout:    config.Server.ReadTimeout,
+		IdleTimeout:    config.Server.IdleTimeout,
+		WebSocket: transport.Options{
+			FrameSize: frameSize,
+			Silence:   config.Transport.PingInterval + config.Transport.PongTimeout,
+			Linger:    closeLinger,
+		},
+	})
+	a.server.Server().ConnState = a.fresh.track
+	return a, nil
+}
+
+// Address is where the server listens, host:port.
+func (a *App) Address() string {
+	return a.listener.Addr().String()
+}
+
+// Run serves until ctx ends and then shuts down in order. An error means that it could
+// not serve, or that the shutdown had to cut something off.
+func (a *App) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- a.server.Listener(a.listener) }()
+	a.logger.Info("listening", "address", a.Address(), "url", "http://"+a.Address())
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("cannot serve: %w", err), a.shutdown())
+	case <-ctx.Done():
+		err := a.shutdown()
+		return errors.Join(err, <-served)
+	}
+}
+
+// shutdown ends the server in this order: not ready; serve on for the drain delay;
+// accept no connection and no new work; finish what was accepted, close every client
+// behind what it is due, end the engine; let the last answers out.
+func (a *App) shutdown() error {
+	a.draining.Store(true)
+	a.logger.Info("draining", "delay", a.config.Server.DrainDelay)
+	time.Sleep(a.config.Server.DrainDelay)
+
+	a.logger.Info("shutting_down", "timeout", a.config.Server.ShutdownTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), a.config.Server.ShutdownTimeout)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.server.ShutdownWithContext(ctx) }()
+	a.fresh.close()
+	err := errors.Join(a.pubsub.Close(ctx), <-stopped)
+	if err != nil {
+		return fmt.Errorf("the shutdown was cut short: %w", err)
+	}
+	a.logger.Info("stopped")
+	return nil
+}
+
+// ready is what /readyz says.
+func (a *App) ready(ctx context.Context) error {
+	if a.draining.Load() {
+		return &models.Error{
+			Code:       models.CodeShuttingDown,
+			Message:    "the server is shutting down",
+			RetryAfter: time.Second,
+		}
+	}
+	return a.pubsub.Ready(ctx)
+}

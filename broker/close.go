@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fanfare/models"
+)
+
+const (
+	// closeSpread is the time between the closes of two clients at shutdown, so that
+	// not all of them come back at the same moment.
+	closeSpread = 100 * time.Microsecond
+	// closeBurst is how many clients are closed between two looks at the clock.
+	closeBurst = 32
+	// closePoll is how often Close looks whether what it waits for has happened.
+	closePoll = 5 * time.Millisecond
+)
+
+// Close refuses new work, finishes accepted publishes, closes every client with
+// CloseGoingAway behind all that it is still due, spread over at most half of the time
+// that ctx has, waits for the clients to leave, and ends the engine. If ctx ends
+// first, its error is returned and the clients left over are their owners' to remove.
+func (p *PubSub) Close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closing = true
+	p.mu.Unlock()
+
+	err := errors.Join(p.awaitDelivery(ctx), p.closeClients(ctx))
+	for _, s := range p.shards {
+		s.stop()
+	}
+	for _, s := range p.shards {
+		err = errors.Join(err, wait(ctx, s.stopped))
+	}
+	return errors.Join(err, p.engine.Close())
+}
+
+// awaitDelivery waits until the shards have what is in the log. An engine that is away
+// is not waited for.
+func (p *PubSub) awaitDelivery(ctx context.Context) error {
+	position, err := p.engine.Position(ctx)
+	if err != nil {
+		return nil
+	}
+	return poll(ctx, func() bool {
+		delivered := p.dispatcher.delivered()
+		return delivered.Epoch == position.Epoch && delivered.Sequence >= position.Sequence
+	})
+}
+
+func (p *PubSub) closeClients(ctx context.Context) error {
+	var clients []*Client
+	p.clients.each("", "", func(_ string, c *Client) bool {
+		clients = append(clients, c)
+		return true
+	})
+	pause := closeSpread
+	if deadline, ok := ctx.Deadline(); ok && len(clients) > 0 {
+		pause = min(pause, time.Until(deadline)/2/time.Duration(len(clients)))
+	}
+	for i, c := range clients {
+		p.disconnect(c, models.CloseGoingAway)
+		if i%closeBurst == closeBurst-1 {
+			time.Sleep(closeBurst * pause)
+		}
+	}
+	return poll(ctx, func() bool {
+		left := false
+		p.clients.each("", "", func(string, *Client) bool {
+			left = true
+			return false
+		})
+		return !left
+	})
+}
+
+// poll waits until done is true or ctx ends.
+func poll(ctx context.Context, done func() bool) error {
+	ticker := time.NewTicker(closePoll)
+	defer ticker.Stop()
+	for !done() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

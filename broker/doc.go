@@ -1,0 +1,19 @@
+// Package broker decides: it gives every message its place, knows the clients and
+// what they are subscribed to, and delivers.
+//
+// A message's way: PubSub.Publish hands a draft to the Engine, which gives it its
+// place in the log and calls the dispatcher with it. The dispatcher counts who is
+// interested and puts the message into the queue of every shard that has an
+// interested client. Each shard, one goroutine, takes its queue in order, appends the
+// message's ready-made frame to the outbox of each matching client and then flushes
+// every outbox that has something.
+//
+// A subscribe goes through the same queue: the dispatcher reads the position, counts
+// the interest and queues the change under the one lock that also gives messages
+// their order. So it lies between two messages, exactly, and nothing has to be
+// compared afterwards.
+//
+// Locks are taken in this order, and nothing blocks, logs or calls out under them:
+// the engine's own, dispatcher.mu, Client.mu, then any one of directory.mu, queue.mu
+// and delivery.mu. What a shard owns has no lock.
+package broker

@@ -1,0 +1,72 @@
+package broker
+
+import (
+	"context"
+
+	"fanfare/models"
+)
+
+// Engine keeps the log and moves messages between nodes. It may be remote: every
+// method can fail and takes a context, and delivery may come late, but never out of
+// order. All methods may be called concurrently.
+type Engine interface {
+	// Start begins delivery to sink of what comes after the position that it returns.
+	// It is called once, before every other method.
+	Start(ctx context.Context, sink Sink) (models.ID, error)
+
+	// Publish gives the draft its place in the log and returns only when it has it, or
+	// failed to get it: CodeOverloaded when there was no room in time,
+	// CodeEngineUnavailable when the log is away. A message whose Publish failed for
+	// another reason than these may still be in the log. Two messages of which one
+	// was answered before the other was offered have IDs in that order.
+	Publish(ctx context.Context, draft models.Draft) (models.Receipt, error)
+
+	// Position is the ID of the newest message, or the place before the first one.
+	// Delivery may not have come so far yet.
+	Position(ctx context.Context) (models.ID, error)
+
+	// Read gives retained messages after one ID, up to and including another, that
+	// match one of the patterns: the oldest first, at most limit. An after of another
+	// epoch, or one that is not in the log yet, reads from the oldest.
+	Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (Stretch, error)
+
+	// Topics gives the topics that have a retained message, in the order of their
+	// names, at most filter.Limit. It leaves Subscribers at 0.
+	Topics(ctx context.Context, filter models.TopicFilter) ([]models.TopicInfo, error)
+
+	// Ready is nil when a Publish would be taken, else it says why not.
+	Ready(ctx context.Context) error
+
+	// Close ends delivery and frees what the engine holds. No Deliver runs after it.
+	Close() error
+}
+
+// Stretch is a part of the log.
+type Stretch struct {
+	Messages []*models.Message
+	// Complete tells that nothing that matched was removed from the log between the
+	// place that was asked for and the first of Messages.
+	Complete bool
+}
+
+// Batch is what an engine delivers at a time, in the order of the log.
+type Batch struct {
+	Messages []*models.Message
+	// Gap tells that messages between the last delivered one and this batch are lost
+	// to this node for good.
+	Gap bool
+}
+
+// Sink takes what an engine delivers.
+type Sink interface {
+	// Admit waits until a message with that many bytes of data may be delivered, and
+	// fails with CodeOverloaded after the time a publisher may wait. An engine calls
+	// it once for each message, before Deliver and outside of its locks.
+	Admit(ctx context.Context, size int) error
+
+	// Deliver takes a batch of admitted messages. It never waits. Calls must not
+	// overlap and come in the order of the log; a message that was delivered before is
+	// ignored. The batch's messages are kept, its slice is not. It returns how many
+	// subscriptions matched.
+	Deliver(batch Batch) (subscriptions int)
+}

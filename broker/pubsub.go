@@ -1,0 +1,222 @@
+package broker
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"fanfare/models"
+)
+
+// Options configures a PubSub. Every field must be set.
+type Options struct {
+	// MessageSize bounds a message's data as JSON text, in bytes.
+	MessageSize int
+	// FrameSize bounds a frame from a client, in bytes. The broker only tells clients.
+	FrameSize int
+	// OutboxSize bounds what waits for one client, in bytes. A client with more is
+	// closed. It must be larger than the largest message's frame.
+	OutboxSize int
+	// Subscriptions bounds those of one client.
+	Subscriptions int
+	// InFlightSize bounds what is published and not yet taken by the shards, in bytes.
+	InFlightSize int64
+	// PublishWait is how long a publish waits for room in that before it fails.
+	PublishWait time.Duration
+	// PingInterval is how often a client is pinged.
+	PingInterval time.Duration
+}
+
+// PubSub is the one service behind every transport: whoever publishes, subscribes or
+// looks does it here. Its methods may be called concurrently. Their errors that a
+// caller may see are a *models.Error.
+type PubSub struct {
+	// Set by New, never changed.
+	options    Options
+	engine     Engine
+	shards     []*shard
+	dispatcher *dispatcher
+
+	// clients is safe for concurrent use.
+	clients directory[*Client]
+
+	// mu guards closing. Publish and AddClient hold it for reading as long as they
+	// take, so that Close knows that none is under way.
+	mu      sync.RWMutex
+	closing bool
+}
+
+// New starts a PubSub over an engine, which from then on is the PubSub's to close.
+func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
+	budget := newBudget(options.InFlightSize, options.PublishWait)
+	p := &PubSub{options: options, engine: engine}
+	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
+		p.shards = append(p.shards, newShard(i, budget, options.OutboxSize, options.PingInterval))
+	}
+	p.dispatcher = newDispatcher(budget, p.shards, options.Subscriptions)
+	position, err := engine.Start(ctx, p.dispatcher)
+	if err != nil {
+		return nil, err
+	}
+	p.dispatcher.start(position)
+	for _, s := range p.shards {
+		go s.run()
+	}
+	return p, nil
+}
+
+// AddClient registers a connection. The welcome is its first frame. Whoever adds a
+// client must remove it when the connection has ended.
+func (p *PubSub) AddClient(
+	_ context.Context, by models.Caller, conn Conn, connection models.Connection,
+) (*Client, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closing {
+		return nil, errClosing()
+	}
+	c, err := newClient(p.shards, by, conn, connection)
+	if err != nil {
+		return nil, err
+	}
+	p.clients.set(c.ID(), c)
+	welcome := models.NewWelcome(c.ID(), p.options.PingInterval.Seconds(), p.limits())
+	c.shard.queue.push(event{apply: func(s *shard) { s.add(c, welcome) }})
+	return c, nil
+}
+
+func (p *PubSub) limits() models.Limits {
+	return models.Limits{
+		MessageSize:   p.options.MessageSize,
+		FrameSize:     p.options.FrameSize,
+		OutboxSize:    p.options.OutboxSize,
+		Subscriptions: p.options.Subscriptions,
+	}
+}
+
+// RemoveClient forgets a client whose connection has ended for a reason, and returns
+// when nothing will be written to it any more. The result is the reason that counts,
+// which is the first: a client that was closed for being slow stays that.
+func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCode {
+	p.clients.delete(c.ID())
+	p.dispatcher.leave(c, func(s *shard, removed []*subscription) { s.remove(c, removed, reason) })
+	<-c.removed
+	return c.closing
+}
+
+// Disconnect closes the client of an id. CodeNotFound if there is none.
+func (p *PubSub) Disconnect(_ context.Context, _ models.Caller, id string, reason models.CloseCode) error {
+	c, found := p.clients.get(id)
+	if !found {
+		return errNoClient()
+	}
+	p.disconnect(c, reason)
+	return nil
+}
+
+func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
+	c.shard.queue.push(event{apply: func(s *shard) { s.close(c, reason) }})
+}
+
+// Subscribe subscribes a client to patterns, all or none: CodeTooManySubscriptions. It
+// returns when the client's shard has applied it and queued the ack, with ref, whose
+// id is the position: every matching message after it will come. To subscribe again to
+// the same pattern changes nothing.
+func (p *PubSub) Subscribe(
+	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ref models.Ref,
+) error {
+	applied := make(chan struct{})
+	err := p.dispatcher.subscribe(c, patterns, func(s *shard, added []*subscription, position models.ID) {
+		s.list(added)
+		s.send(c, models.NewSubscriptionAck(models.ActionSubscribe, patterns, position, ref))
+		close(applied)
+	})
+	if err != nil {
+		return err
+	}
+	return wait(ctx, applied)
+}
+
+// Unsubscribe ends a client's subscriptions to patterns, all or none: CodeNotFound if
+// it does not have one of them. It returns when the client's shard has applied it and
+// queued the ack, with ref, after which nothing of those patterns comes.
+func (p *PubSub) Unsubscribe(
+	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ref models.Ref,
+) error {
+	applied := make(chan struct{})
+	err := p.dispatcher.unsubscribe(c, patterns, func(s *shard, removed []*subscription, position models.ID) {
+		s.unlist(removed)
+		s.send(c, models.NewSubscriptionAck(models.ActionUnsubscribe, patterns, position, ref))
+		close(applied)
+	})
+	if err != nil {
+		return err
+	}
+	return wait(ctx, applied)
+}
+
+// Send queues a frame for one client and returns when its shard has taken it, so that
+// a client has at most one frame of its own under way.
+func (p *PubSub) Send(ctx context.Context, c *Client, frame models.ServerFrame) error {
+	return p.SendRaw(ctx, c, c.format.Event(frame))
+}
+
+// SendRaw is Send for bytes that are in the client's wire format already.
+func (p *PubSub) SendRaw(ctx context.Context, c *Client, bytes []byte) error {
+	taken := make(chan struct{})
+	c.shard.queue.push(event{apply: func(s *shard) {
+		s.enqueue(c, frame{bytes: bytes})
+		close(taken)
+	}})
+	return wait(ctx, taken)
+}
+
+// Publish gives a message its place in the log; what it returns is in there. Subscribers
+// have it as soon as their shards get to it. CodePayloadTooLarge, CodeOverloaded,
+// CodeEngineUnavailable and CodeShuttingDown.
+func (p *PubSub) Publish(ctx context.Context, by models.Caller, draft models.Draft) (models.Receipt, error) {
+	if len(draft.Data) > p.options.MessageSize {
+		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge,
+			"a message's data has at most %d bytes as JSON text", p.options.MessageSize)
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closing {
+		return models.Receipt{}, errClosing()
+	}
+	draft.From = by.User
+	return p.engine.Publish(ctx, draft)
+}
+
+// Ready is nil when a publish would be taken, else it says why not.
+func (p *PubSub) Ready(ctx context.Context) error {
+	p.mu.RLock()
+	closing := p.closing
+	p.mu.RUnlock()
+	if closing {
+		return errClosing()
+	}
+	return p.engine.Ready(ctx)
+}
+
+func wait(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func errNoClient() error {
+	return models.Errorf(models.CodeNotFound, "no client has this id")
+}
+
+func errClosing() error {
+	return &models.Error{
+		Code:       models.CodeShuttingDown,
+		Message:    "the server is shutting down",
+		RetryAfter: time.Second,
+	}
+}

@@ -1,0 +1,78 @@
+package handlers
+
+import (
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
+
+	"fanfare/models"
+)
+
+// listClients answers GET /clients.
+//
+//	@Summary		List clients
+//	@Description	Every live connection, in the order of their ids, which is that of connecting.
+//	@Tags			clients
+//	@Produce		json
+//	@Param			topic	query		string	false	"only clients that a message to this topic would reach"	example(news.eu)
+//	@Param			user	query		string	false	"only clients of this user"
+//	@Param			limit	query		int		false	"entries in the page"	minimum(1)	maximum(10000)	default(100)
+//	@Param			after	query		string	false	"the last id seen"
+//	@Success		200		{object}	models.ClientPage
+//	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
+//	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Router			/clients [get]
+func (a *api) listClients(c *fiber.Ctx) error {
+	page, err := pageParams(c)
+	if err != nil {
+		return err
+	}
+	filter := models.ClientFilter{Page: page, User: utils.CopyString(c.Query("user"))}
+	if text := c.Query("topic"); text != "" {
+		if filter.Topic, err = models.ParseTopic(utils.CopyString(text)); err != nil {
+			return err
+		}
+	}
+	clients, err := a.PubSub.Clients(c.UserContext(), caller(c), filter)
+	if err != nil {
+		return err
+	}
+	return c.JSON(clients)
+}
+
+// getClient answers GET /clients/{id}.
+//
+//	@Summary	Describe a client
+//	@Tags		clients
+//	@Produce	json
+//	@Param		id	path		string	true	"the client's id"	format(uuid)
+//	@Success	200	{object}	models.ClientInfo
+//	@Failure	403	{object}	models.Problem	"forbidden"
+//	@Failure	404	{object}	models.Problem	"not_found"
+//	@Router		/clients/{id} [get]
+func (a *api) getClient(c *fiber.Ctx) error {
+	info, err := a.PubSub.Client(c.UserContext(), caller(c), c.Params("id"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(info)
+}
+
+// disconnectClient answers DELETE /clients/{id}.
+//
+//	@Summary		Disconnect a client
+//	@Description	Closes the connection with code 4501, which tells the client not to come back.
+//	@Tags			clients
+//	@Produce		json
+//	@Param			id	path	string	true	"the client's id"	format(uuid)
+//	@Success		204	"the connection is being closed"
+//	@Failure		403	{object}	models.Problem	"forbidden"
+//	@Failure		404	{object}	models.Problem	"not_found"
+//	@Router			/clients/{id} [delete]
+func (a *api) disconnectClient(c *fiber.Ctx) error {
+	id := utils.CopyString(c.Params("id"))
+	if err := a.PubSub.Disconnect(c.UserContext(), caller(c), id, models.CloseDisconnected); err != nil {
+		return err
+	}
+	a.Logger.Info("client_disconnected", "client_id", id, "by", caller(c), "request_id", requestID(c))
+	return c.SendStatus(fiber.StatusNoContent)
+}

@@ -1,0 +1,83 @@
+package handlers
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"fanfare/models"
+)
+
+// guard shuts the door of a server that has no authentication: only programs of this
+// machine and the server's own pages come in. It stands before every route.
+//
+//   - The Host must be loopback, or a foreign name that was pointed at this address
+//     (DNS rebinding) would make its pages "same origin".
+//   - A request that a proxy forwarded is refused: it may come from anywhere.
+//   - A browser's request from another origin is refused, whatever it does. Only
+//     following a link to one of the server's pages is not.
+func (a *api) guard(c *fiber.Ctx) error {
+	switch {
+	case !isLoopbackHost(c.Context().Host()):
+		return forbidden("without authentication, the Host must be localhost or a loopback address")
+	case isForwarded(c):
+		return forbidden("without authentication, requests through a proxy are refused")
+	case !a.isFriendlyOrigin(c) && !isLinkToPage(c):
+		return forbidden("requests of pages from another origin are refused; see server.allowed_origins")
+	}
+	return c.Next()
+}
+
+func forbidden(message string) error {
+	return models.Errorf(models.CodeForbidden, "%s", message)
+}
+
+func isLoopbackHost(host []byte) bool {
+	name := string(host)
+	if withoutPort, _, err := net.SplitHostPort(name); err == nil {
+		name = withoutPort
+	} else {
+		name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	}
+	if strings.EqualFold(name, "localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(name)
+	return err == nil && address.IsLoopback() && address.Zone() == ""
+}
+
+func isForwarded(c *fiber.Ctx) bool {
+	for name := range c.Request().Header.All() {
+		if len(name) >= len("Forwarded") && (strings.EqualFold(string(name), "Forwarded") ||
+			strings.HasPrefix(strings.ToLower(string(name)), "x-forwarded-")) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFriendlyOrigin tells whether the request is of no page, of one of the server's own
+// or of one from an allowed origin. The values are compared as browsers send them.
+func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
+	origin := c.Get(fiber.HeaderOrigin)
+	if origin != "" {
+		return origin == "http://"+string(c.Context().Host()) || slices.Contains(a.AllowedOrigins, origin)
+	}
+	switch c.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return true
+	default:
+		return false
+	}
+}
+
+// isLinkToPage tells whether somebody followed a link to one of the pages, in a tab of
+// its own. That neither reads nor changes anything.
+func isLinkToPage(c *fiber.Ctx) bool {
+	isPage := c.Path() == "/" || c.Path() == "/swagger" || c.Path() == "/swagger/"
+	return isPage && c.Method() == fiber.MethodGet && c.Get(fiber.HeaderOrigin) == "" &&
+		c.Get("Sec-Fetch-Mode") == "navigate" && c.Get("Sec-Fetch-Dest") == "document"
+}

@@ -1,0 +1,81 @@
+package handlers
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"fanfare/models"
+)
+
+// encodeJSON encodes the body of an answer, with a line end for those who read it in a
+// terminal.
+func encodeJSON(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	return append(text, '\n'), err
+}
+
+// compactJSON takes the white space out of a JSON text, in place. The text must be one
+// value of I-JSON (RFC 7493): valid UTF-8, no name twice in one object.
+func compactJSON(text []byte) (jsontext.Value, error) {
+	value := jsontext.Value(text)
+	if err := value.Compact(jsontext.AllowInvalidUTF8(false), jsontext.AllowDuplicateNames(false)); err != nil {
+		return nil, models.Errorf(models.CodeInvalidJSON, "not valid JSON")
+	}
+	return value, nil
+}
+
+// decodeRequest reads a client's frame. Unknown fields are errors: whoever asks for
+// what this server does not know must not believe that it was understood. The ref of
+// a frame that is JSON is read even if the rest is wrong.
+func decodeRequest(frame []byte) (request models.Request, err error) {
+	err = json.Unmarshal(frame, &request, json.RejectUnknownMembers(true))
+	if err == nil {
+		err = checkRef(request.Ref)
+		if err != nil {
+			request.Ref = nil
+		}
+		return request, err
+	}
+	if _, isSyntax := errors.AsType[*jsontext.SyntacticError](err); isSyntax {
+		return models.Request{}, models.Errorf(models.CodeInvalidJSON, "a frame is one JSON object, and this is not valid JSON")
+	}
+	var onlyRef struct {
+		Ref models.Ref `json:"ref"`
+	}
+	if json.Unmarshal(frame, &onlyRef) != nil || checkRef(onlyRef.Ref) != nil {
+		onlyRef.Ref = nil
+	}
+	return models.Request{Ref: onlyRef.Ref}, describeMismatch(err)
+}
+
+// describeMismatch says which field of a frame is wrong.
+func describeMismatch(err error) error {
+	const maxShown = 64
+	var field string
+	if mismatch, ok := errors.AsType[*json.SemanticError](err); ok {
+		field = strings.TrimPrefix(string(mismatch.JSONPointer), "/")
+	}
+	switch {
+	case field == "":
+		return models.Errorf(models.CodeInvalidRequest, "a frame is one JSON object")
+	case len(field) > maxShown:
+		return models.Errorf(models.CodeInvalidRequest, "a field of the frame is unknown or has the wrong type")
+	case errors.Is(err, json.ErrUnknownName):
+		return models.Errorf(models.CodeInvalidRequest, "unknown field %q", field)
+	default:
+		return models.Errorf(models.CodeInvalidRequest, "field %q has the wrong type", field)
+	}
+}
+
+// checkRef holds a ref to a string or a number.
+func checkRef(ref models.Ref) error {
+	switch ref.Kind() {
+	case jsontext.KindInvalid, jsontext.KindString, jsontext.KindNumber:
+		return nil
+	default:
+		return models.Errorf(models.CodeInvalidRequest, "ref must be a string or a number")
+	}
+}

@@ -1,0 +1,140 @@
+package handlers
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"fanfare/models"
+)
+
+const problemType = "application/problem+json"
+
+// A request whose body is too large is read on for a while before the answer, so that
+// a client that sends first and reads later gets to see it.
+const (
+	drainSize = 8 << 20
+	drainTime = 2 * time.Second
+)
+
+// fail answers with what went wrong: RFC 9457. The details of an error that is not for
+// the caller go into the log.
+func (a *api) fail(c *fiber.Ctx, err error) error {
+	e := translate(err)
+	if e.Code == models.CodeInternal {
+		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
+	}
+	if e.Code == models.CodePayloadTooLarge {
+		drain(c)
+	}
+	return answerProblem(c, e)
+}
+
+func answerProblem(c *fiber.Ctx, e *models.Error) error {
+	status := statusOf(e.Code)
+	if e.RetryAfter > 0 {
+		seconds := (e.RetryAfter + time.Second - 1) / time.Second
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(seconds)))
+	}
+	err := c.Status(status).JSON(models.Problem{
+		Type:      "about:blank",
+		Title:     http.StatusText(status),
+		Status:    status,
+		Detail:    e.Message,
+		Code:      e.Code,
+		RequestID: requestID(c),
+	})
+	c.Set(fiber.HeaderContentType, problemType)
+	return err
+}
+
+// translate gives the error that the caller may see. Errors of Fiber and fasthttp may
+// quote the request, so that only their status is taken over.
+func translate(err error) *models.Error {
+	fiberError, ok := errors.AsType[*fiber.Error](err)
+	if !ok {
+		return models.AsError(err)
+	}
+	switch fiberError.Code {
+	case http.StatusNotFound:
+		return models.Errorf(models.CodeNotFound, "there is nothing here")
+	case http.StatusMethodNotAllowed:
+		return models.Errorf(models.CodeMethodNotAllowed, "this route has no such method")
+	case http.StatusRequestTimeout:
+		return models.Errorf(models.CodeRequestTimeout, "the request took too long to arrive")
+	case http.StatusRequestEntityTooLarge:
+		return models.Errorf(models.CodePayloadTooLarge, "the body is too large")
+	case http.StatusUpgradeRequired:
+		return models.Errorf(models.CodeUpgradeRequired, "this route speaks WebSocket (RFC 6455), version 13")
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return models.Errorf(models.CodeHeadersTooLarge, "the request line and headers have at most %d bytes", maxHeaderSize)
+	case http.StatusInternalServerError:
+		return models.AsError(err)
+	default:
+		return models.Errorf(models.CodeInvalidRequest, "this is not a valid HTTP request")
+	}
+}
+
+func statusOf(code models.Code) int {
+	switch code {
+	case models.CodeInvalidTopic, models.CodeInvalidJSON, models.CodeInvalidCursor, models.CodeInvalidRequest:
+		return http.StatusBadRequest
+	case models.CodeForbidden:
+		return http.StatusForbidden
+	case models.CodeNotFound:
+		return http.StatusNotFound
+	case models.CodeMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case models.CodeRequestTimeout:
+		return http.StatusRequestTimeout
+	case models.CodeTooManySubscriptions:
+		return http.StatusConflict
+	case models.CodePayloadTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case models.CodeUnsupportedEncoding:
+		return http.StatusUnsupportedMediaType
+	case models.CodeUpgradeRequired:
+		return http.StatusUpgradeRequired
+	case models.CodeHeadersTooLarge:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case models.CodeOverloaded, models.CodeShuttingDown, models.CodeEngineUnavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// drain reads what is left of a body that was refused, a bounded amount.
+func drain(c *fiber.Ctx) {
+	conn := c.Context().Conn()
+	if conn == nil || conn.SetReadDeadline(time.Now().Add(drainTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, conn, drainSize)
+	c.Context().SetConnectionClose()
+}
+
+// panicked logs a panic of a handler. The caller sees CodeInternal.
+func (a *api) panicked(c *fiber.Ctx, cause any) {
+	a.Logger.Error("handler_panicked", "cause", cause, "stack", string(debug.Stack()), "request_id", requestID(c))
+}
+
+// answerUnknownMethods gives a method that Fiber does not know a problem like any
+// other: by itself Fiber answers it past the error handler.
+func answerUnknownMethods(app *fiber.App) {
+	known := app.Server().Handler
+	app.Server().Handler = func(ctx *fasthttp.RequestCtx) {
+		if slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
+			known(ctx)
+			return
+		}
+		app.Server().ErrorHandler(ctx, fasthttp.ErrGetOnly)
+	}
+}

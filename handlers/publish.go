@@ -1,0 +1,109 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/base64"
+	"mime"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/gofiber/fiber/v2"
+
+	"fanfare/models"
+)
+
+// publish answers POST /topics/{name}/publish.
+//
+//	@Summary		Publish a message
+//	@Description	The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with "encoding":"base64". The message is in the log when this is answered, and has reached the queues of its subscribers.
+//	@Tags			topics
+//	@Accept			json,plain,octet-stream,x-www-form-urlencoded
+//	@Produce		json
+//	@Param			name	path		string	true	"the topic, percent-encoded"	example(news.eu)
+//	@Param			message	body		object	true	"any JSON, or text, or bytes"
+//	@Success		200		{object}	models.Receipt
+//	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body)"
+//	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		413		{object}	models.Problem	"payload_too_large"
+//	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
+//	@Failure		503		{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
+//	@Router			/topics/{name}/publish [post]
+func (a *api) publish(c *fiber.Ctx) error {
+	topic, err := topicParam(c)
+	if err != nil {
+		return err
+	}
+	// Fiber would inflate an encoded body, however large it becomes.
+	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		c.Set(fiber.HeaderAcceptEncoding, "identity")
+		return models.Errorf(models.CodeUnsupportedEncoding, "the body must come without Content-Encoding")
+	}
+	draft := models.Draft{Topic: topic}
+	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), c.Request().Body())
+	if err != nil {
+		return err
+	}
+	receipt, err := a.PubSub.Publish(c.UserContext(), caller(c), draft)
+	if err != nil {
+		return err
+	}
+	return c.JSON(receipt)
+}
+
+// parseBody makes data of a request's body, which it does not keep.
+func parseBody(contentType string, body []byte) (data jsontext.Value, encoding string, err error) {
+	if len(body) == 0 {
+		return nil, "", models.Errorf(models.CodeInvalidRequest, "the body is the message and must not be empty")
+	}
+	kind := kindOf(contentType)
+	if kind == kindJSON || kind == kindUndeclared {
+		data, err = compactJSON(bytes.Clone(body))
+		if err == nil {
+			return data, "", nil
+		}
+		if kind == kindJSON {
+			return nil, "", models.Errorf(models.CodeInvalidJSON,
+				"the body is declared as JSON and is not valid JSON; send text as text/plain")
+		}
+	}
+	if kind != kindBinary && utf8.Valid(body) {
+		data, err = jsontext.AppendQuote(nil, body)
+		return data, "", err
+	}
+	data = make(jsontext.Value, 0, base64.StdEncoding.EncodedLen(len(body))+2)
+	data = base64.StdEncoding.AppendEncode(append(data, '"'), body)
+	return append(data, '"'), models.EncodingBase64, nil
+}
+
+// bodyKind is what a content type says of a body.
+type bodyKind int
+
+const (
+	// kindUndeclared: JSON if it is valid JSON, else text or binary as it looks.
+	kindUndeclared bodyKind = iota
+	kindJSON
+	kindText
+	kindBinary
+)
+
+func kindOf(contentType string) bodyKind {
+	media, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case contentType == "", media == fiber.MIMEApplicationForm:
+		// curl -d declares a form, whatever the data are.
+		return kindUndeclared
+	case err == nil && (media == fiber.MIMEApplicationJSON || strings.HasSuffix(media, "+json")):
+		return kindJSON
+	case media == fiber.MIMEOctetStream || slices.Contains([]string{"image", "audio", "video"}, mainType(media)):
+		return kindBinary
+	default:
+		return kindText
+	}
+}
+
+func mainType(media string) string {
+	main, _, _ := strings.Cut(media, "/")
+	return main
+}

@@ -1,0 +1,75 @@
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/recover"
+
+	"fanfare/broker"
+	"fanfare/transport"
+)
+
+// maxHeaderSize bounds the request line and headers, in bytes. More is a 431.
+const maxHeaderSize = 16 << 10
+
+// Options configures the routes. Every field but AllowedOrigins must be set.
+type Options struct {
+	PubSub *broker.PubSub
+	Logger *slog.Logger
+	// Ready is nil when the server wants traffic, else it says why not.
+	Ready func(ctx context.Context) error
+	// AllowedOrigins may use the server from a browser, besides its own pages. Each is
+	// scheme://host[:port], in lower case.
+	AllowedOrigins []string
+	// MessageSize bounds the body of a publish, in bytes.
+	MessageSize int
+	// ReadTimeout bounds a request, header and body. IdleTimeout bounds the pause
+	// between two on one connection.
+	ReadTimeout, IdleTimeout time.Duration
+	WebSocket                transport.Options
+}
+
+// api has what the handlers need. It never changes.
+type api struct {
+	Options
+	requestIDs *requestIDs
+}
+
+// New gives the server's routes: all of them are on this page.
+func New(options Options) *fiber.App {
+	a := &api{Options: options, requestIDs: newRequestIDs()}
+	app := fiber.New(fiber.Config{
+		AppName:               "Fanfare",
+		BodyLimit:             options.MessageSize,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		DisableStartupMessage: true,
+		ErrorHandler:          a.fail,
+		JSONEncoder:           encodeJSON,
+		ReadBufferSize:        maxHeaderSize,
+		ReadTimeout:           options.ReadTimeout,
+		IdleTimeout:           options.IdleTimeout,
+	})
+	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
+
+	app.Post("/topics/:name/publish", a.publish)
+	app.Get("/topics", a.listTopics)
+	app.Get("/topics/:name", a.getTopic)
+	app.Get("/clients", a.listClients)
+	app.Get("/clients/:id", a.getClient)
+	app.Delete("/clients/:id", a.disconnectClient)
+	app.Get("/ws", a.acceptWebSocket, a.webSocket())
+	app.Get("/livez", a.live)
+	app.Get("/readyz", a.ready)
+	app.Get("/", a.console)
+	app.Get("/swagger", a.toSwagger)
+	app.Get("/swagger/", a.swagger)
+	app.Get("/swagger/doc.json", a.swaggerSpec)
+	app.Get("/swagger/:file", a.swaggerFile())
+
+	answerUnknownMethods(app)
+	return app
+}

@@ -1,0 +1,93 @@
+package handlers
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+
+	"github.com/gofiber/contrib/websocket"
+	"github.com/gofiber/fiber/v2"
+
+	"fanfare/models"
+	"fanfare/transport"
+)
+
+// callerKey is where a handshake's caller is kept for the connection.
+const callerKey = "caller"
+
+// acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
+//
+//	@Summary		Subscribe and publish over a WebSocket
+//	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. The first frame from the server is the welcome.
+//	@Tags			connections
+//	@Success		101	"the connection speaks WebSocket from here on"
+//	@Failure		403	{object}	models.Problem	"forbidden"
+//	@Failure		426	{object}	models.Problem	"upgrade_required"
+//	@Failure		503	{object}	models.Problem	"shutting_down, engine_unavailable"
+//	@Router			/ws [get]
+func (a *api) acceptWebSocket(c *fiber.Ctx) error {
+	key, err := base64.StdEncoding.DecodeString(c.Get("Sec-WebSocket-Key"))
+	if !websocket.IsWebSocketUpgrade(c) || err != nil || len(key) != 16 {
+		c.Set(fiber.HeaderConnection, "Upgrade")
+		c.Set(fiber.HeaderUpgrade, "websocket")
+		c.Set(fiber.HeaderSecWebSocketVersion, "13")
+		return fiber.ErrUpgradeRequired
+	}
+	if err := a.PubSub.Ready(c.UserContext()); err != nil {
+		return err
+	}
+	c.Locals(callerKey, caller(c))
+	return c.Next()
+}
+
+// webSocket serves the connection after the handshake.
+func (a *api) webSocket() fiber.Handler {
+	upgrade := websocket.New(a.serveWebSocket, websocket.Config{
+		RecoverHandler: func(*websocket.Conn) {
+			if cause := recover(); cause != nil {
+				a.Logger.Error("connection_panicked", "cause", cause)
+			}
+		},
+	})
+	return func(c *fiber.Ctx) error {
+		if err := upgrade(c); err != nil {
+			// The upgrader has begun an answer of its own.
+			c.Response().Reset()
+			c.Set(fiber.HeaderXRequestID, requestID(c))
+			c.Set(fiber.HeaderSecWebSocketVersion, "13")
+			return err
+		}
+		return nil
+	}
+}
+
+// serveWebSocket is a connection's life. It returns when nothing uses it any more.
+func (a *api) serveWebSocket(ws *websocket.Conn) {
+	by, _ := ws.Locals(callerKey).(models.Caller)
+	conn := transport.NewWebSocket(ws.Conn, a.WebSocket)
+	defer conn.Finish()
+	ctx := context.Background()
+	client, err := a.PubSub.AddClient(ctx, by, conn, models.Connection{
+		Transport:     models.TransportWebSocket,
+		RemoteAddress: by.Address,
+		UserAgent:     strings.ToValidUTF8(ws.Headers(fiber.HeaderUserAgent), "\uFFFD"),
+	})
+	if err != nil {
+		refuse(conn, models.AsError(err))
+		return
+	}
+	reason := models.CloseInternal
+	defer func() {
+		reason = a.PubSub.RemoveClient(client, reason)
+		a.Logger.Debug("client_left", "client_id", client.ID(), "reason", reason.String(), "code", uint16(reason))
+	}()
+	s := &session{ctx: ctx, api: a, client: client}
+	reason = conn.Read(s.receive, s.reply)
+}
+
+// refuse tells a connection that has no client why, and ends it.
+func refuse(conn *transport.WebSocket, e *models.Error) {
+	format := conn.Format()
+	_, _ = conn.Write(format.Event(models.NewErrorFrame(e, nil)), func() {})
+	_, _ = conn.Write(format.Close(models.CloseGoingAway), func() {})
+}

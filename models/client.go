@@ -1,0 +1,60 @@
+package models
+
+import "log/slog"
+
+// Caller is who asks something of the broker: behind every call stands one.
+type Caller struct {
+	// User is the authenticated name, empty for a stranger.
+	User string
+	// Address is where the request came from, host:port.
+	Address string
+}
+
+// LogValue implements slog.LogValuer.
+func (c Caller) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("user", c.User), slog.String("address", c.Address))
+}
+
+// Transport names how a client is connected.
+type Transport string
+
+// The transports.
+const TransportWebSocket Transport = "websocket"
+
+// Connection is what is known of a client when it connects.
+type Connection struct {
+	Transport     Transport
+	RemoteAddress string
+	UserAgent     string
+}
+
+// ClientInfo describes a client at one moment.
+type ClientInfo struct {
+	ID            string    `json:"id" format:"uuid" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+	User          string    `json:"user,omitzero" example:"ada"`
+	Transport     Transport `json:"transport" swaggertype:"string" example:"websocket"`
+	RemoteAddress string    `json:"remote_address" example:"127.0.0.1:51034"`
+	UserAgent     string    `json:"user_agent,omitzero" example:"Mozilla/5.0"`
+	ConnectedAt   Timestamp `json:"connected_at" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
+	Subscriptions []Pattern `json:"subscriptions" swaggertype:"array,string" example:"news.*"`
+	// QueuedBytes is what waits in the client's outbox.
+	QueuedBytes int64 `json:"queued_bytes" example:"0"`
+	// Delivered counts the messages written to the connection.
+	Delivered uint64 `json:"delivered" example:"17"`
+}
+
+// ClientFilter chooses a page of clients, in the order of their ids.
+type ClientFilter struct {
+	Page
+	// Topic keeps the clients that a message to this topic would reach, unless empty.
+	Topic Topic
+	// User keeps the clients of one user, unless empty.
+	User string
+}
+
+// ClientPage is a page of clients.
+type ClientPage struct {
+	Clients []ClientInfo `json:"clients"`
+	// Next is where the next page begins, for the parameter after; absent on the last.
+	Next string `json:"next,omitzero" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+}

@@ -1,0 +1,63 @@
+package models
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code is the stable name of an error, the same over HTTP and WebSocket.
+type Code string
+
+// The error codes.
+const (
+	CodeInvalidTopic         Code = "invalid_topic"
+	CodeInvalidJSON          Code = "invalid_json"
+	CodeInvalidCursor        Code = "invalid_cursor"
+	CodeInvalidRequest       Code = "invalid_request"
+	CodeForbidden            Code = "forbidden"
+	CodeNotFound             Code = "not_found"
+	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeRequestTimeout       Code = "request_timeout"
+	CodePayloadTooLarge      Code = "payload_too_large"
+	CodeUnsupportedEncoding  Code = "unsupported_encoding"
+	CodeUpgradeRequired      Code = "upgrade_required"
+	CodeHeadersTooLarge      Code = "headers_too_large"
+	CodeTooManySubscriptions Code = "too_many_subscriptions"
+	CodeInternal             Code = "internal"
+	CodeOverloaded           Code = "overloaded"
+	CodeShuttingDown         Code = "shutting_down"
+	CodeEngineUnavailable    Code = "engine_unavailable"
+)
+
+// Error is an error that the caller may see. Every other error is CodeInternal to it.
+type Error struct {
+	Code Code
+	// Message is for people, and holds nothing internal.
+	Message string
+	// RetryAfter is when trying again may help, 0 for never.
+	RetryAfter time.Duration
+}
+
+// Errorf makes an Error with a formatted message.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return string(e.Code) + ": " + e.Message
+}
+
+// AsError gives the Error in err's chain, or one of CodeInternal that tells nothing.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return Errorf(CodeInternal, "something went wrong in the server")
+}
+
+// ErrorCode is the code that a caller sees for err.
+func ErrorCode(err error) Code {
+	return AsError(err).Code
+}

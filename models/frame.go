@@ -1,0 +1,165 @@
+package models
+
+import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Action names what a client asks for over its connection.
+type Action string
+
+// The actions of the WebSocket protocol.
+const (
+	ActionSubscribe   Action = "subscribe"
+	ActionUnsubscribe Action = "unsubscribe"
+	ActionPublish     Action = "publish"
+	ActionPing        Action = "ping"
+)
+
+// Ref is what a client put into a request to know its answer again: a JSON string or
+// number, echoed as it came. Nil is no ref.
+type Ref = jsontext.Value
+
+// Request is a frame from client to server.
+//
+//	{"action":"subscribe","topic":"news.*","ref":1}          answer: ack
+//	{"action":"subscribe","topics":["a","b.>"],"ref":2}      answer: one ack for all
+//	{"action":"unsubscribe","topic":"news.*","ref":3}        answer: ack
+//	{"action":"publish","topic":"news.eu","data":{"n":1}}    answer: ack if there is a ref
+//	{"action":"ping"}                                        answer: pong
+//
+// Whatever fails is answered by an error frame with the ref.
+type Request struct {
+	Action Action   `json:"action"`
+	Topic  string   `json:"topic"`
+	Topics []string `json:"topics"`
+	// Data is any JSON value. Message is accepted in its place.
+	Data    jsontext.Value `json:"data"`
+	Message jsontext.Value `json:"message"`
+	Ref     Ref            `json:"ref"`
+}
+
+// Welcome is the first frame on every connection.
+//
+//	{"type":"welcome","client_id":"019ab…","message":"Hi Client!","ping_interval":25,"limits":{…}}
+type Welcome struct {
+	Type     string `json:"type"`
+	ClientID string `json:"client_id"`
+	Message  string `json:"message"`
+	// PingInterval is how often the server pings, in seconds. Silence for longer than
+	// this and some seconds means that the connection is dead.
+	PingInterval float64 `json:"ping_interval"`
+	Limits       Limits  `json:"limits"`
+}
+
+// Limits is what a client must keep to. Sizes are in bytes.
+type Limits struct {
+	// MessageSize bounds a message's data, as JSON text.
+	MessageSize int `json:"message_size"`
+	// FrameSize bounds a frame to the server.
+	FrameSize int `json:"frame_size"`
+	// OutboxSize bounds what waits for the client; more closes it with CloseSlowConsumer.
+	OutboxSize int `json:"outbox_size"`
+	// Subscriptions bounds a client's subscriptions.
+	Subscriptions int `json:"subscriptions"`
+}
+
+// Ack says that a request was carried out.
+//
+//	{"type":"ack","action":"subscribe","topic":"news.*","id":"4kq9zt2m-1042","ref":1}
+type Ack struct {
+	Type   string    `json:"type"`
+	Action Action    `json:"action"`
+	Topic  string    `json:"topic,omitzero"`
+	Topics []Pattern `json:"topics,omitzero"`
+	// ID is, of a subscription, its position: whatever matches after it will come;
+	// of a publish, the message's id.
+	ID  ID  `json:"id,omitzero"`
+	Ref Ref `json:"ref,omitzero"`
+}
+
+// ErrorFrame says why a request failed. The connection stays open.
+//
+//	{"type":"error","code":"invalid_topic","message":"a topic must not be empty","ref":1}
+type ErrorFrame struct {
+	Type    string `json:"type"`
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Ref     Ref    `json:"ref,omitzero"`
+}
+
+// Notice tells a subscriber what it could not see for itself.
+//
+//	{"type":"notice","code":"gap","topic":"news.*"}    messages that matched are missing here
+type Notice struct {
+	Type  string  `json:"type"`
+	Code  string  `json:"code"`
+	Topic Pattern `json:"topic"`
+}
+
+// Pong answers the action ping.
+type Pong struct {
+	Type string `json:"type"`
+	Ref  Ref    `json:"ref,omitzero"`
+}
+
+// ServerFrame is a frame from server to client, other than a message.
+type ServerFrame interface{ serverFrame() }
+
+func (Welcome) serverFrame()    {}
+func (Ack) serverFrame()        {}
+func (ErrorFrame) serverFrame() {}
+func (Notice) serverFrame()     {}
+func (Pong) serverFrame()       {}
+
+// NewWelcome greets the client of that id.
+func NewWelcome(clientID string, pingInterval float64, limits Limits) Welcome {
+	return Welcome{
+		Type:         "welcome",
+		ClientID:     clientID,
+		Message:      "Hi Client!",
+		PingInterval: pingInterval,
+		Limits:       limits,
+	}
+}
+
+// NewSubscriptionAck acknowledges a subscribe or unsubscribe of all those patterns.
+func NewSubscriptionAck(action Action, patterns []Pattern, position ID, ref Ref) Ack {
+	ack := Ack{Type: "ack", Action: action, ID: position, Ref: ref}
+	if len(patterns) == 1 {
+		ack.Topic = string(patterns[0])
+	} else {
+		ack.Topics = patterns
+	}
+	return ack
+}
+
+// NewPublishAck acknowledges a publish.
+func NewPublishAck(receipt Receipt, ref Ref) Ack {
+	return Ack{Type: "ack", Action: ActionPublish, Topic: string(receipt.Topic), ID: receipt.ID, Ref: ref}
+}
+
+// NewErrorFrame reports an error's code and message.
+func NewErrorFrame(err *Error, ref Ref) ErrorFrame {
+	return ErrorFrame{Type: "error", Code: err.Code, Message: err.Message, Ref: ref}
+}
+
+// NewGapNotice says that messages are missing in the subscription to pattern.
+func NewGapNotice(pattern Pattern) Notice {
+	return Notice{Type: "notice", Code: "gap", Topic: pattern}
+}
+
+// NewPong answers a ping.
+func NewPong(ref Ref) Pong {
+	return Pong{Type: "pong", Ref: ref}
+}
+
+// AppendServerFrame appends the frame, one JSON object, to dst.
+func AppendServerFrame(dst []byte, frame ServerFrame) []byte {
+	text, err := json.Marshal(frame)
+	if err != nil {
+		// Refs are checked when they come in and the rest is ours.
+		panic("models: a server frame that is no JSON: " + err.Error())
+	}
+	return append(dst, text...)
+}

@@ -1,0 +1,70 @@
+package models
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// EncodingBase64 marks data that is binary: a JSON string of base64 (RFC 4648, section 4).
+const EncodingBase64 = "base64"
+
+// Draft is a message that has no place in the log yet.
+type Draft struct {
+	Topic Topic
+	// Data is compact, valid JSON that nobody changes any more.
+	Data jsontext.Value
+	// Encoding is EncodingBase64 for binary data, otherwise empty.
+	Encoding string
+	// From is the authenticated publisher's name. The broker stamps it.
+	From string
+}
+
+// Message is a draft with its place in the log. It is shared and never changed.
+type Message struct {
+	ID       ID             `json:"id"`
+	Topic    Topic          `json:"topic"`
+	Data     jsontext.Value `json:"data"`
+	Time     Timestamp      `json:"time"`
+	From     string         `json:"from,omitzero"`
+	Encoding string         `json:"encoding,omitzero"`
+}
+
+// Receipt is the answer to a publish: where the message went.
+type Receipt struct {
+	ID    ID        `json:"id" swaggertype:"string" example:"4kq9zt2m-1042"`
+	Topic Topic     `json:"topic" swaggertype:"string" example:"news.eu"`
+	Time  Timestamp `json:"time" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
+	// Duplicate tells that this publish repeated an earlier one, whose receipt it has.
+	Duplicate bool `json:"duplicate" example:"false"`
+	// Subscribers counts the matching subscriptions when the message took its place.
+	Subscribers int `json:"subscribers" example:"2"`
+}
+
+// AppendFrame appends the message's frame, one JSON object, to dst:
+//
+//	{"type":"message","id":"4kq9zt2m-1042","topic":"news.eu","data":"hello","time":"2026-11-23T17:45:01.250Z"}
+func (m *Message) AppendFrame(dst []byte) []byte {
+	dst = append(dst, `{"type":"message","id":"`...)
+	dst = m.ID.append(dst)
+	dst = append(dst, `","topic":`...)
+	dst = appendString(dst, string(m.Topic))
+	dst = append(dst, `,"data":`...)
+	dst = append(dst, m.Data...)
+	dst = append(dst, `,"time":"`...)
+	dst = m.Time.append(dst)
+	dst = append(dst, '"')
+	if m.From != "" {
+		dst = append(dst, `,"from":`...)
+		dst = appendString(dst, m.From)
+	}
+	if m.Encoding != "" {
+		dst = append(dst, `,"encoding":`...)
+		dst = appendString(dst, m.Encoding)
+	}
+	return append(dst, '}')
+}
+
+// appendString quotes text, which is valid UTF-8, as a JSON string.
+func appendString(dst []byte, text string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, text) // fails on invalid UTF-8 only, and still appends
+	return dst
+}

@@ -1,0 +1,13 @@
+package models
+
+// Problem is the body of every HTTP error: RFC 9457, application/problem+json.
+type Problem struct {
+	// Type is always about:blank: the code says more.
+	Type   string `json:"type" example:"about:blank"`
+	Title  string `json:"title" example:"Bad Request"`
+	Status int    `json:"status" example:"400"`
+	Detail string `json:"detail" example:"a topic must not be empty"`
+	Code   Code   `json:"code" swaggertype:"string" example:"invalid_topic"`
+	// RequestID finds the request in the server's log.
+	RequestID string `json:"request_id,omitzero" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+}
