@@ -1,0 +1,164 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit statuses of the fanfare command.
+const (
+	exitOK    = 0
+	exitError = 1 // it could not start, or failed while running
+	exitUsage = 2 // the command line is wrong
+)
+
+// Main runs the fanfare command line and returns the exit status for the process.
+func Main() int {
+	c := command{
+		environ: os.Environ(),
+		stdout:  os.Stdout,
+		stderr:  os.Stderr,
+		serve:   serve,
+	}
+	return c.run(os.Args[1:])
+}
+
+// serve runs the server until ctx ends and it has shut down.
+func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
+	a, err := New(cfg, logger)
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+// command is the command line and what it works on, so that tests can give it their own.
+type command struct {
+	environ []string
+	stdout  io.Writer
+	stderr  io.Writer // errors, and the server's log
+	serve   func(context.Context, Config, *slog.Logger) error
+}
+
+// usageError is a mistake on the command line, rather than in what it started.
+type usageError struct {
+	err error
+}
+
+func (e usageError) Error() string { return e.err.Error() }
+
+func (e usageError) Unwrap() error { return e.err }
+
+// run executes the command line and reports its error, once, on stderr.
+func (c command) run(args []string) int {
+	root := c.rootCommand()
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return exitOK
+	}
+	_, _ = fmt.Fprintf(c.stderr, "fanfare: %v\n", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		_, _ = fmt.Fprintln(c.stderr, "Run 'fanfare --help' for usage.")
+		return exitUsage
+	}
+	return exitError
+}
+
+// rootCommand is "fanfare", which does what "fanfare serve" does.
+func (c command) rootCommand() *cobra.Command {
+	root := c.serveCommand()
+	root.Use = "fanfare"
+	root.Short = "Fanfare is a real-time pub/sub server: publish with curl, subscribe from a browser."
+	root.Long = root.Short + "\n\nWithout a command it serves, as 'fanfare serve' does."
+	root.Version = version()
+	root.SilenceErrors = true // run reports them
+	root.SilenceUsage = true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetVersionTemplate("fanfare {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usageError{err}
+	})
+	root.AddCommand(c.serveCommand(), c.versionCommand())
+	return root
+}
+
+func (c command) serveCommand() *cobra.Command {
+	var file, address string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server until it is told to stop",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			sources := ConfigSources{File: file, Environ: c.environ, Flags: map[string]string{}}
+			if cmd.Flags().Changed("config") && file == "" {
+				return usageError{errors.New("--config needs the name of a file")}
+			}
+			if cmd.Flags().Changed("address") {
+				sources.Flags["server.address"] = address
+			}
+			return c.serveUntilSignal(cmd.Context(), sources)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "`FILE` with the configuration in YAML (default ./config.yaml if there is one)")
+	cmd.Flags().StringVar(&address, "address", "", "`HOST:PORT` to listen on, in place of server.address")
+	return cmd
+}
+
+func (c command) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(c.stdout, "fanfare %s\n", version())
+			return err
+		},
+	}
+}
+
+// serveUntilSignal serves until SIGINT or SIGTERM asks it to stop. A second one ends the process at
+// once: the signals have their usual meaning back before the server learns of the first.
+func (c command) serveUntilSignal(ctx context.Context, sources ConfigSources) error {
+	cfg, err := LoadConfig(sources)
+	if err != nil {
+		return err
+	}
+	signalled, restore := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer restore()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(signalled, func() {
+		restore()
+		cancel()
+	})
+	return c.serve(ctx, cfg, NewLogger(c.stderr, cfg.Log))
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// version describes this build: its version or commit, the Go release and the platform.
+func version() string {
+	name := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		name = info.Main.Version
+	}
+	return fmt.Sprintf("%s %s %s/%s", name, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,132 @@
+package app
+
+import "time"
+
+// Config is everything that can be set. LoadConfig fills it, DefaultConfig holds the defaults, and
+// config.yaml at the top of the repository lists the same keys for people.
+//
+// The koanf tags are the keys: server.address is Server.Address, and FANFARE_SERVER_ADDRESS in the
+// environment.
+type Config struct {
+	Server    ServerConfig    `koanf:"server"`
+	Transport TransportConfig `koanf:"transport"`
+	History   HistoryConfig   `koanf:"history"`
+	Limits    LimitsConfig    `koanf:"limits"`
+	Log       LogConfig       `koanf:"log"`
+}
+
+// ServerConfig is about the listener and its HTTP connections.
+type ServerConfig struct {
+	// Address is the host:port to listen on. The host has to be loopback: there is no
+	// authentication, so whoever reaches the address may do everything. Port 0 takes a free one.
+	// Default 127.0.0.1:8080.
+	Address string `koanf:"address"`
+
+	// AllowedOrigins are the web origins, beside the server's own, whose pages may use it, each as
+	// a browser sends it: "https://app.example.com". A page of an allowed origin may publish,
+	// listen and disconnect clients. Default none.
+	AllowedOrigins []string `koanf:"allowed_origins"`
+
+	// DrainDelay is how long the server goes on serving after it reported itself unready and
+	// before it shuts down, so that a load balancer can turn away first. Default 0: at once.
+	DrainDelay time.Duration `koanf:"drain_delay"`
+
+	// ShutdownTimeout bounds the shutdown itself, after DrainDelay. What is not finished by then
+	// is cut off. Default 10s.
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
+
+	// ReadTimeout bounds the reading of one whole request, header and body. Large bodies over
+	// slow lines need more. Default 30s.
+	ReadTimeout time.Duration `koanf:"read_timeout"`
+
+	// IdleTimeout is how long a keep-alive connection may wait for its next request. Default 2m.
+	IdleTimeout time.Duration `koanf:"idle_timeout"`
+}
+
+// TransportConfig is about live connections.
+type TransportConfig struct {
+	// PingInterval is the time between two pings to a client. Keep it below the idle timeout of
+	// every proxy between, often 60s. Default 25s.
+	PingInterval time.Duration `koanf:"ping_interval"`
+
+	// PongTimeout is how long a client may take to answer a ping before it is dropped. Default 10s.
+	PongTimeout time.Duration `koanf:"pong_timeout"`
+}
+
+// HistoryConfig bounds the log. A message is removed as soon as one of the bounds says so.
+type HistoryConfig struct {
+	// MaxMessagesPerTopic is how many messages are kept of one topic. Default 1000.
+	MaxMessagesPerTopic int `koanf:"max_messages_per_topic"`
+
+	// MaxAge is how long a message is kept. Default 1h.
+	MaxAge time.Duration `koanf:"max_age"`
+
+	// MaxBytes is the size of all messages kept, over all topics. It is held in memory.
+	// Default 256MiB.
+	MaxBytes ByteSize `koanf:"max_bytes"`
+}
+
+// LimitsConfig bounds what clients can make the server hold.
+type LimitsConfig struct {
+	// MessageSize is the largest data of one message. Default 1MiB.
+	MessageSize ByteSize `koanf:"message_size"`
+
+	// OutboxSize is how much may wait for one client before it is disconnected as too slow. It is
+	// more than a largest message in its frame. Stalled clients can cost this much memory each.
+	// Default 4MiB.
+	OutboxSize ByteSize `koanf:"outbox_size"`
+
+	// SubscriptionsPerClient is how many patterns one client may be subscribed to. Default 1000.
+	SubscriptionsPerClient int `koanf:"subscriptions_per_client"`
+
+	// InFlightSize is how much may be published but not yet taken by the shards, over all
+	// publishers. When it is full, publishers wait. Default 64MiB.
+	InFlightSize ByteSize `koanf:"in_flight_size"`
+
+	// PublishWait is how long a publisher waits for room in InFlightSize before it is told that
+	// the server is overloaded. Default 5s.
+	PublishWait time.Duration `koanf:"publish_wait"`
+}
+
+// LogConfig is about the server's own log on standard error.
+type LogConfig struct {
+	// Level is the least that is logged: debug, info, warn or error. Default info.
+	Level string `koanf:"level"`
+
+	// Format is text or json. Default text.
+	Format string `koanf:"format"`
+}
+
+// DefaultConfig returns the configuration of a server that nothing was set for.
+func DefaultConfig() Config {
+	return Config{
+		Server: ServerConfig{
+			Address:         "127.0.0.1:8080",
+			AllowedOrigins:  []string{},
+			DrainDelay:      0,
+			ShutdownTimeout: 10 * time.Second,
+			ReadTimeout:     30 * time.Second,
+			IdleTimeout:     2 * time.Minute,
+		},
+		Transport: TransportConfig{
+			PingInterval: 25 * time.Second,
+			PongTimeout:  10 * time.Second,
+		},
+		History: HistoryConfig{
+			MaxMessagesPerTopic: 1000,
+			MaxAge:              time.Hour,
+			MaxBytes:            256 * MiB,
+		},
+		Limits: LimitsConfig{
+			MessageSize:            1 * MiB,
+			OutboxSize:             4 * MiB,
+			SubscriptionsPerClient: 1000,
+			InFlightSize:           64 * MiB,
+			PublishWait:            5 * time.Second,
+		},
+		Log: LogConfig{
+			Level:  "info",
+			Format: "text",
+		},
+	}
+}

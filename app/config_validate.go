@@ -1,0 +1,151 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// frameOverhead is what a message may have around its data in an outbox: names, ids, JSON.
+const frameOverhead = 64 * KiB
+
+// messageOverhead is what a message in flight may have around its data.
+const messageOverhead = 1 * KiB
+
+// validate returns everything that is wrong with the values, in the order of the keys.
+func (c Config) validate() []error {
+	var v validator
+	v.address("server.address", c.Server.Address)
+	for _, origin := range c.Server.AllowedOrigins {
+		v.origin("server.allowed_origins", origin)
+	}
+	if c.Server.DrainDelay < 0 {
+		v.want("server.drain_delay", c.Server.DrainDelay, "0s or more")
+	}
+	v.positiveDuration("server.shutdown_timeout", c.Server.ShutdownTimeout)
+	v.positiveDuration("server.read_timeout", c.Server.ReadTimeout)
+	v.positiveDuration("server.idle_timeout", c.Server.IdleTimeout)
+
+	v.positiveDuration("transport.ping_interval", c.Transport.PingInterval)
+	v.positiveDuration("transport.pong_timeout", c.Transport.PongTimeout)
+
+	v.positive("history.max_messages_per_topic", c.History.MaxMessagesPerTopic)
+	v.positiveDuration("history.max_age", c.History.MaxAge)
+	v.positiveSize("history.max_bytes", c.History.MaxBytes)
+
+	v.positiveSize("limits.message_size", c.Limits.MessageSize)
+	if c.Limits.OutboxSize-c.Limits.MessageSize <= frameOverhead {
+		v.want("limits.outbox_size", c.Limits.OutboxSize,
+			fmt.Sprintf("more than limits.message_size (%v) and %v", c.Limits.MessageSize, frameOverhead))
+	}
+	v.positive("limits.subscriptions_per_client", c.Limits.SubscriptionsPerClient)
+	if c.Limits.InFlightSize-c.Limits.MessageSize < messageOverhead {
+		v.want("limits.in_flight_size", c.Limits.InFlightSize,
+			fmt.Sprintf("at least limits.message_size (%v) and %v", c.Limits.MessageSize, messageOverhead))
+	}
+	v.positiveDuration("limits.publish_wait", c.Limits.PublishWait)
+
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "text", "json")
+	return v.mistakes
+}
+
+// validator gathers mistakes, so that all are reported together.
+type validator struct {
+	mistakes []error
+}
+
+// want adds a mistake: the key's value is not what is wanted.
+func (v *validator) want(key string, value any, want string) {
+	v.mistakes = append(v.mistakes, fmt.Errorf("%s: %w", key, wantError(value, want)))
+}
+
+func (v *validator) positive(key string, n int) {
+	if n <= 0 {
+		v.want(key, n, "1 or more")
+	}
+}
+
+func (v *validator) positiveDuration(key string, d time.Duration) {
+	if d <= 0 {
+		v.want(key, d, "a duration above 0s")
+	}
+}
+
+func (v *validator) positiveSize(key string, size ByteSize) {
+	if size <= 0 {
+		v.want(key, size, "a size above 0")
+	}
+}
+
+func (v *validator) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		v.want(key, value, "one of "+strings.Join(allowed, ", "))
+	}
+}
+
+// address checks that only this machine can reach the listener: there is no authentication.
+func (v *validator) address(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		v.want(key, address, "HOST:PORT, such as 127.0.0.1:8080")
+		return
+	}
+	if !isPort(port) {
+		v.want(key, address, "a port from 0 to 65535, such as 127.0.0.1:8080")
+		return
+	}
+	if !isLoopback(host) {
+		v.want(key, address, "a loopback address: there is no authentication yet, so everyone who reaches the"+
+			" server could publish, read and disconnect others. Listen on loopback: --address 127.0.0.1:"+port+
+			". To reach it from elsewhere, use an SSH tunnel there: ssh -L 8080:127.0.0.1:"+port+" HOST")
+	}
+}
+
+// isLoopback reports whether a listener on the host is out of reach for other machines. Names
+// other than localhost can resolve to anything.
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() && ip.Zone() == ""
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
+}
+
+// origin checks for the exact text that a browser sends as Origin, since it is compared as text.
+func (v *validator) origin(key, origin string) {
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
+		!strings.EqualFold(origin, u.Scheme+"://"+u.Host) || strings.ContainsAny(origin, "*,") ||
+		(u.Port() != "" && !isPort(u.Port())):
+		v.want(key, origin, "scheme://host or scheme://host:port with http or https and"+
+			" without path, user or wildcard, such as https://app.example.com")
+	case strings.ContainsFunc(origin, func(r rune) bool { return r > unicode.MaxASCII }):
+		v.want(key, origin, "the host in ASCII, as a browser sends it: https://xn--...")
+	case origin != browserOrigin(u):
+		v.want(key, origin, "the origin as a browser sends it: "+browserOrigin(u))
+	}
+}
+
+// browserOrigin returns the origin of a page at u: in lower case, without the scheme's own port.
+func browserOrigin(u *url.URL) string {
+	host := strings.TrimSuffix(strings.ToLower(u.Host), ":")
+	if u.Scheme == "http" {
+		host = strings.TrimSuffix(host, ":80")
+	} else {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return u.Scheme + "://" + host
+}
