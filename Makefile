@@ -1,0 +1,89 @@
+# `make help` lists the targets. `make run` needs Go alone; tools are pinned in tools.mod.
+
+GO   ?= go
+TOOL := $(GO) tool -modfile=tools.mod
+SWAG := $(TOOL) swag init --quiet --packageName docs
+
+# More flags for `go test` in `make test`, and how often `make race` runs each test.
+TESTFLAGS ?=
+COUNT     ?= 20
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run build test race lint check bench docs e2e fmt \
+	check-fmt check-docs check-mod check-cc e2e-tools
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Run the server on 127.0.0.1:8080
+	$(GO) run .
+
+build: ## Build the binary: bin/fanfare
+	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
+
+test: check-cc ## Run all Go tests under the race detector
+	$(GO) test -race -timeout 3m $(TESTFLAGS) ./...
+
+race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
+	$(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
+
+lint: ## Run go vet and golangci-lint
+	$(GO) vet ./...
+	$(TOOL) golangci-lint run
+
+check: check-fmt lint check-docs check-mod test e2e ## Run everything that CI runs
+
+bench: ## Run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
+	$(SWAG) --output docs
+
+e2e: build e2e-tools web/e2e/node_modules/.package-lock.json ## Test the binary with Chromium, Node and Python
+	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
+
+fmt: ## Format the Go code
+	@$(gofiles) | xargs -0 $(gofmt) -w
+
+# The parts of `make check`.
+
+gofiles = find . -name node_modules -prune -o -name '*.go' -print0
+gofmt   = "$$($(GO) env GOROOT)/bin/gofmt" -s
+
+check-fmt:
+	@files=$$($(gofiles) | xargs -0 $(gofmt) -l) && \
+	if [ -n "$$files" ]; then echo "not formatted, run make fmt:" >&2; echo "$$files" >&2; exit 1; fi
+
+check-docs:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(SWAG) --output "$$dir" && \
+	for file in docs.go swagger.json swagger.yaml; do \
+		diff -u "docs/$$file" "$$dir/$$file" || { echo "docs/$$file is out of date, run make docs" >&2; exit 1; }; \
+	done
+
+check-mod:
+	$(GO) mod tidy -diff
+
+check-cc:
+	@set -- $$($(GO) env CC); command -v "$$1" >/dev/null || { \
+		echo "The race detector needs a C compiler: apt-get install gcc libc6-dev. Without one: go test ./..." >&2; exit 1; }
+
+# What the tests with a browser need and is missing: installed by root with apt, named to others.
+e2e-tools:
+	@missing= ; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
+	[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	"$${PYTHON:-/usr/bin/python3}" -c 'import websockets' 2>/dev/null || missing="$$missing python3-websockets"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "make e2e needs these Debian packages, or the like:$$missing" >&2; exit 1; \
+	fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -q && apt-get install -q -y --no-install-recommends $$missing || { \
+		echo "make e2e could not install:$$missing" >&2; exit 1; }
+
+web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
+	cd web/e2e && npm ci --no-audit --no-fund
+	@touch $@
