@@ -1,0 +1,98 @@
+// Debian's Chromium, headless, and pages that remember what they loaded and what they complained about.
+import assert from 'node:assert/strict';
+import { access, constants, mkdir } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
+
+async function findChromium() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+      const path = join(directory, name);
+      try {
+        await access(path, constants.X_OK);
+        return path;
+      } catch {
+        // the next one
+      }
+    }
+  }
+  throw new Error('no Chromium: install it, or name it in the environment variable CHROMIUM');
+}
+
+/** launch starts one browser with a profile of its own, which is removed when the browser closes. */
+export async function launch() {
+  return chromium.launch({
+    executablePath: await findChromium(),
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+    ],
+    timeout: 60_000,
+  });
+}
+
+/** openPage makes a page in a context of its own; `page.seen` has the URLs it asked for and what its console said. */
+export async function openPage(browser, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  page.seen = { urls: [], console: [] };
+  context.on('request', (request) => page.seen.urls.push(request.url()));
+  page.on('websocket', (socket) => page.seen.urls.push(socket.url()));
+  page.on('console', (message) => page.seen.console.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => page.seen.console.push(`exception: ${error}`));
+  return page;
+}
+
+/** assertClean wants that nothing came from elsewhere and that the browser's console stayed empty. */
+export function assertClean(page, server) {
+  const foreign = page.seen.urls.filter((url) => !/^(data|blob|about):/.test(url) && new URL(url).host !== server.address);
+  assert.deepEqual(foreign, [], 'every request goes to the server itself');
+  assert.deepEqual(page.seen.console, [], 'the browser has nothing to complain about');
+}
+
+export async function screenshot(page, name, options) {
+  await mkdir(screenshots, { recursive: true });
+  await page.screenshot({ path: join(screenshots, `${name}.png`), ...options });
+}
+
+/** openConsole opens the console and waits until the server has greeted it; it answers the client's id. */
+export async function openConsole(page, server) {
+  await page.goto(server.url);
+  return greeting(page);
+}
+
+const uuid = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
+
+/** greeting waits for the newest pair of greeting lines and answers the id in them. */
+export async function greeting(page) {
+  await page.getByRole('status').filter({ hasText: /^Connected$/ }).waitFor();
+  const log = page.getByRole('log');
+  await log.getByText('Server message: Hi Client!', { exact: true }).last().waitFor();
+  const hello = log.getByText(new RegExp(`^Server message: Hello Client ${uuid}$`)).last();
+  return (await hello.textContent()).slice('Server message: Hello Client '.length);
+}
+
+/** subscribe does what a person does, and waits for the chip. */
+export async function subscribe(page, pattern) {
+  await page.getByLabel('Topic or pattern').fill(pattern);
+  await page.getByRole('button', { name: 'Subscribe', exact: true }).click();
+  await chip(page, pattern).waitFor();
+}
+
+/** publish does what a person does, and waits for the server's receipt. */
+export async function publish(page, topic, data) {
+  await page.getByLabel('Topic', { exact: true }).fill(topic);
+  await page.getByLabel('Data').fill(data);
+  await page.getByRole('button', { name: 'Publish' }).click();
+  await page.getByText(`Published to ${topic} as `).waitFor();
+}
+
+export const chip = (page, pattern) => page.getByRole('button', { name: `Unsubscribe from ${pattern}`, exact: true });
+
+/** logged is the part of a log line with exactly that text: the data of a message, or what a line says. */
+export const logged = (page, text) => page.getByRole('log').getByText(text, { exact: true });

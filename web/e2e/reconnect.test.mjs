@@ -1,0 +1,104 @@
+// A connection that breaks: what the page says, and how it comes back.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { quietPort, startServer } from './lib/server.mjs';
+import { chip, greeting, launch, logged, openConsole, openPage, screenshot, subscribe } from './lib/browser.mjs';
+
+let browser;
+before(async () => { browser = await launch(); });
+after(() => browser?.close());
+
+const status = (page, text) => page.getByRole('status').filter({ hasText: text }).waitFor();
+
+test('the server goes and comes back: so does the page, with its subscriptions', async () => {
+  const first = await startServer({ port: await quietPort() });
+  let second;
+  try {
+    const page = await openPage(browser);
+    const before = await openConsole(page, first);
+    await subscribe(page, 'news.*');
+    await subscribe(page, 'chat.>');
+
+    await first.stop();
+    await status(page, /^Connection lost, reconnecting$/);
+    await page.getByRole('log').getByText(/^Connection lost: .+ \(1001\)$/).waitFor();
+    await page.getByText(/^(now|in \d+ s)$/).waitFor();
+    await page.locator('.chip[aria-busy="true"]').nth(1).waitFor(); // both are marked as not live
+    await screenshot(page, 'lost');
+
+    second = await startServer({ port: first.port });
+    const after = await greeting(page);
+    assert.notEqual(after, before, 'a new connection is a new client');
+    await page.locator('.chip[aria-busy="false"]').nth(1).waitFor();
+    await second.publish('news.eu', 'news again');
+    await second.publish('chat.a.b', 'chat again');
+    await logged(page, 'news again').waitFor();
+    await logged(page, 'chat again').waitFor();
+
+    // What was given up while there was no connection stays given up.
+    await second.stop();
+    await status(page, /^Connection lost, reconnecting$/);
+    await chip(page, 'news.*').click();
+    await chip(page, 'news.*').waitFor({ state: 'detached' });
+    second = await startServer({ port: first.port });
+    await page.locator('.chip[aria-busy="false"]').waitFor();
+    assert.equal((await second.publish('news.eu', 'for nobody')).subscribers, 0);
+    assert.equal((await second.publish('chat.a.b', 'for one')).subscribers, 1);
+    await page.context().close();
+  } finally {
+    await first.stop();
+    await second?.stop();
+  }
+});
+
+test('an administrator disconnects: the page says so and stays away until it is told to come back', async () => {
+  const server = await startServer();
+  try {
+    const page = await openPage(browser, { viewport: { width: 360, height: 740 } });
+    let connections = 0;
+    page.on('websocket', () => connections++);
+    await page.clock.install();
+    const id = await openConsole(page, server);
+    await subscribe(page, 'news');
+
+    const response = await fetch(`${server.url}/clients/${id}`, { method: 'DELETE' });
+    assert.ok(response.ok, `DELETE /clients/{id} answers ${response.status}`);
+    await status(page, /^Disconnected by an administrator$/);
+    await page.getByRole('log').getByText(/^Disconnected by an administrator \(4501/).waitFor();
+    await page.clock.fastForward('01:00:00');
+    assert.equal(connections, 1, 'an hour passes, and no retry comes of it');
+    assert.equal((await server.publish('news', 'for nobody')).subscribers, 0);
+    await screenshot(page, 'disconnected');
+
+    await page.getByRole('button', { name: 'Connect now' }).click();
+    assert.notEqual(await greeting(page), id);
+    await page.locator('.chip[aria-busy="false"]').waitFor();
+    await server.publish('news', 'back again');
+    await logged(page, 'back again').waitFor();
+    await page.context().close();
+  } finally {
+    await server.stop();
+  }
+});
+
+test('the connection dies without a word: the page notices by itself', async (t) => {
+  const server = await startServer();
+  t.after(server.stop);
+  t.after(server.thaw);
+  const page = await openPage(browser);
+  await page.clock.install(); // before the page sets its timers
+  await openConsole(page, server);
+  await subscribe(page, 'news');
+
+  server.freeze();
+  await page.clock.fastForward('00:26'); // time for a ping
+  await page.clock.fastForward('00:11'); // no answer
+  await status(page, /^Connection lost, reconnecting$/);
+  await page.getByRole('log').getByText('Connection lost: it broke off (1006)').waitFor();
+
+  server.thaw();
+  await page.locator('.chip[aria-busy="false"]').waitFor();
+  await server.publish('news', 'awake again');
+  await logged(page, 'awake again').waitFor();
+  await page.context().close();
+});

@@ -1,0 +1,53 @@
+// Swagger UI: "Try it out" really publishes, and nothing is loaded from elsewhere.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { connect } from './lib/client.mjs';
+import { startServer } from './lib/server.mjs';
+import { assertClean, launch, openPage, screenshot } from './lib/browser.mjs';
+
+let server, browser;
+before(async () => {
+  server = await startServer();
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+test('"Try it out" publishes to a live subscriber', async () => {
+  const subscriber = await connect(server.ws);
+  await subscriber.subscribe('from.swagger');
+
+  const page = await openPage(browser);
+  await page.goto(server.url);
+  await page.getByRole('link', { name: 'API reference' }).click();
+  const operation = page.locator('.opblock', { has: page.locator('[data-path="/topics/{name}/publish"]') });
+  await operation.locator('.opblock-summary-control').click();
+  await operation.getByRole('button', { name: 'Try it out' }).click();
+  await operation.getByPlaceholder('name', { exact: true }).fill('from.swagger');
+  await operation.locator('textarea.body-param__text').fill('{"hello":"from Swagger UI"}');
+  await operation.getByRole('button', { name: 'Execute' }).click();
+
+  const message = await subscriber.next();
+  assert.equal(message.type, 'message');
+  assert.equal(message.topic, 'from.swagger');
+  assert.deepEqual(message.data, { hello: 'from Swagger UI' });
+
+  const live = operation.locator('.live-responses-table');
+  await live.locator('.response-col_status', { hasText: /^200/ }).waitFor();
+  await live.getByText(message.id).first().waitFor();
+  await screenshot(page, 'swagger', { fullPage: true });
+  await page.getByRole('link', { name: '← Console' }).click();
+  await page.getByRole('log').waitFor();
+  assertClean(page, server);
+  await page.context().close();
+  await subscriber.close();
+});
+
+test('Swagger UI\'s own start page, which would load a spec from elsewhere, is not served', async () => {
+  for (const file of ['index.html', 'swagger-initializer.js']) {
+    const response = await fetch(`${server.url}/swagger/${file}`);
+    assert.doesNotMatch(await response.text(), /petstore|swagger-initializer/, `/swagger/${file}`);
+  }
+});
