@@ -209,8 +209,11 @@ func (s *shard) add(c *Client, welcome models.ServerFrame) {
 // remove forgets the client, after a last close frame if none has been sent. The
 // reason is the first that was given.
 func (s *shard) remove(c *Client, subscriptions []*subscription, code models.CloseCode) {
-	s.unlist(subscriptions)
+	if _, present := s.clients[c]; !present {
+		return
+	}
 	delete(s.clients, c)
+	s.unlist(subscriptions)
 	if code == models.CloseAbnormal && c.closing == 0 {
 		c.closing = code
 	}

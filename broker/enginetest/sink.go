@@ -1,0 +1,93 @@
+package enginetest
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"fanfare/broker"
+	"fanfare/models"
+)
+
+// Sink records what an engine delivers and holds it to the contract: calls in order and
+// not overlapping, every message admitted before, none after the close.
+type Sink struct {
+	t *testing.T
+
+	// delivering is held during Deliver; two at once are a mistake of the engine.
+	delivering sync.Mutex
+
+	mu       sync.Mutex
+	changed  *sync.Cond
+	position models.ID
+	admitted int
+	messages []*models.Message
+	closed   bool
+}
+
+var _ broker.Sink = (*Sink)(nil)
+
+// NewSink gives a sink that reports mistakes to t.
+func NewSink(t *testing.T) *Sink {
+	s := &Sink{t: t}
+	s.changed = sync.NewCond(&s.mu)
+	return s
+}
+
+// Admit implements broker.Sink.
+func (s *Sink) Admit(context.Context, int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.admitted++
+	return nil
+}
+
+// Deliver implements broker.Sink.
+func (s *Sink) Deliver(batch broker.Batch) int {
+	if !s.delivering.TryLock() {
+		s.t.Error("two calls of Deliver at once")
+		return 0
+	}
+	defer s.delivering.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.t.Error("Deliver after Close")
+	}
+	for _, m := range batch.Messages {
+		if s.admitted--; s.admitted < 0 {
+			s.t.Error("a message was delivered and not admitted")
+		}
+		if m.ID.Sequence > s.position.Sequence {
+			s.position = m.ID
+			s.messages = append(s.messages, m)
+		}
+	}
+	s.changed.Broadcast()
+	return 0
+}
+
+// Await waits for n messages in all, repeated ones aside, and gives them.
+func (s *Sink) Await(n int) []*models.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.messages) < n {
+		s.changed.Wait()
+	}
+	return s.messages
+}
+
+func (s *Sink) start(position models.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.messages) > 0 {
+		s.t.Error("a message before anything was published")
+	}
+	s.position = position
+}
+
+func (s *Sink) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}

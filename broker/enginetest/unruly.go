@@ -1,0 +1,190 @@
+package enginetest
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+
+	"fanfare/broker"
+	"fanfare/models"
+)
+
+// Unruly is an engine as remote ones are on a bad day: it delivers late, in batches of
+// any size, and what it has delivered already; told to, it loses messages, goes away
+// and comes back, or comes back as another log. It keeps the contract all the while.
+type Unruly struct {
+	random *rand.Rand
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	log     *broker.Memory
+	sink    broker.Sink
+	// pending has what is in the log and not delivered, recent what was delivered last.
+	pending, recent []*models.Message
+	away            bool
+	gap             bool
+	closed          bool
+	ended           chan struct{}
+}
+
+var _ broker.Engine = (*Unruly)(nil)
+
+// NewUnruly gives an engine whose bad day is the one of that seed.
+func NewUnruly(seed uint64) *Unruly {
+	u := &Unruly{
+		random: rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // a test's chance
+		ended:  make(chan struct{}),
+	}
+	u.changed = sync.NewCond(&u.mu)
+	u.log = newLog()
+	return u
+}
+
+func newLog() *broker.Memory {
+	return broker.NewMemory(Generous())
+}
+
+// Start implements broker.Engine.
+func (u *Unruly) Start(ctx context.Context, sink broker.Sink) (models.ID, error) {
+	u.sink = sink
+	go u.follow()
+	return u.log.Start(ctx, pendingSink{u})
+}
+
+// Publish implements broker.Engine.
+func (u *Unruly) Publish(ctx context.Context, draft models.Draft) (models.Receipt, error) {
+	log, err := u.reach()
+	if err != nil {
+		return models.Receipt{}, err
+	}
+	return log.Publish(ctx, draft)
+}
+
+// Position implements broker.Engine.
+func (u *Unruly) Position(ctx context.Context) (models.ID, error) {
+	log, err := u.reach()
+	if err != nil {
+		return models.ID{}, err
+	}
+	return log.Position(ctx)
+}
+
+// Read implements broker.Engine.
+func (u *Unruly) Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (broker.Stretch, error) {
+	log, err := u.reach()
+	if err != nil {
+		return broker.Stretch{}, err
+	}
+	return log.Read(ctx, patterns, after, upTo, limit)
+}
+
+// Topics implements broker.Engine.
+func (u *Unruly) Topics(ctx context.Context, filter models.TopicFilter) ([]models.TopicInfo, error) {
+	log, err := u.reach()
+	if err != nil {
+		return nil, err
+	}
+	return log.Topics(ctx, filter)
+}
+
+// Ready implements broker.Engine.
+func (u *Unruly) Ready(context.Context) error {
+	_, err := u.reach()
+	return err
+}
+
+// Close implements broker.Engine.
+func (u *Unruly) Close() error {
+	u.change(func() { u.closed = true })
+	<-u.ended
+	return u.log.Close()
+}
+
+// GoAway makes every call fail and delivery stand still, until ComeBack.
+func (u *Unruly) GoAway() { u.change(func() { u.away = true }) }
+
+// ComeBack ends GoAway.
+func (u *Unruly) ComeBack() { u.change(func() { u.away = false }) }
+
+// Lose loses for this node what has been published and not delivered, and says so with
+// the next batch.
+func (u *Unruly) Lose() {
+	u.change(func() { u.pending, u.gap = nil, true })
+}
+
+// Forget makes it come back as another, empty log: with another epoch, from 1.
+func (u *Unruly) Forget(ctx context.Context) error {
+	fresh := newLog()
+	if _, err := fresh.Start(ctx, pendingSink{u}); err != nil {
+		return err
+	}
+	var old *broker.Memory
+	u.change(func() { old, u.log, u.recent = u.log, fresh, nil })
+	return old.Close()
+}
+
+func (u *Unruly) change(apply func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	apply()
+	u.changed.Broadcast()
+}
+
+func (u *Unruly) reach() (*broker.Memory, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.away {
+		return nil, models.Errorf(models.CodeEngineUnavailable, "the log is away")
+	}
+	return u.log, nil
+}
+
+// follow delivers what is pending, in its own time.
+func (u *Unruly) follow() {
+	defer close(u.ended)
+	for {
+		batch, open := u.next()
+		if !open {
+			return
+		}
+		for _, m := range batch.Messages {
+			for u.sink.Admit(context.Background(), len(m.Data)) != nil {
+				continue // it is not a publisher: it waits on
+			}
+		}
+		u.sink.Deliver(batch)
+	}
+}
+
+// next waits for the next batch; false means that there is none any more.
+func (u *Unruly) next() (broker.Batch, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for !u.closed && (u.away || len(u.pending) == 0) {
+		u.changed.Wait()
+	}
+	if u.closed {
+		return broker.Batch{}, false
+	}
+	n := 1 + u.random.IntN(len(u.pending))
+	fresh := u.pending[:n]
+	u.pending = u.pending[n:]
+	batch := broker.Batch{Gap: u.gap}
+	u.gap = false
+	if repeated := len(u.recent); repeated > 0 && u.random.IntN(3) == 0 {
+		batch.Messages = append(batch.Messages, u.recent[u.random.IntN(repeated):]...)
+	}
+	batch.Messages = append(batch.Messages, fresh...)
+	u.recent = fresh
+	return batch, true
+}
+
+// pendingSink takes from the log what Unruly delivers later.
+type pendingSink struct{ u *Unruly }
+
+func (pendingSink) Admit(context.Context, int) error { return nil }
+
+func (s pendingSink) Deliver(batch broker.Batch) int {
+	s.u.change(func() { s.u.pending = append(s.u.pending, batch.Messages...) })
+	return 0
+}

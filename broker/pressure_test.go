@@ -1,0 +1,178 @@
+package broker_test
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fanfare/models"
+)
+
+// TestSlowClientIsOnItsOwn: a client that takes nothing is closed when its outbox is
+// full; nobody else notices, and no frame is broken.
+func TestSlowClientIsOnItsOwn(t *testing.T) {
+	const count = 200
+	options := defaults()
+	options.OutboxSize = 64 << 10
+	s := start(t, options)
+	c, slow := s.join("a")
+	_, healthy := s.join("a")
+	slow.stick()
+	data := `"` + strings.Repeat("x", 1000) + `"`
+	for range count {
+		want := s.publish("a", data)
+		if m := healthy.want("message"); m.ID != want.ID {
+			t.Fatalf("healthy client got %v, want %v", m.ID, want.ID)
+		}
+	}
+	if reason := slow.awaitClose(); reason != models.CloseSlowConsumer {
+		t.Errorf("closed for %v", reason)
+	}
+	if reason := s.RemoveClient(c, models.CloseAbnormal); reason != models.CloseSlowConsumer {
+		t.Errorf("removed for %v", reason)
+	}
+}
+
+// TestSlowClientHearsWhy: if it begins to read again in time, the close frame is the
+// next thing that it gets, also behind half a frame.
+func TestSlowClientHearsWhy(t *testing.T) {
+	options := defaults()
+	options.OutboxSize = 4 << 10
+	s := start(t, options)
+	conn := newPipe(t)
+	c, err := s.AddClient(t.Context(), models.Caller{}, conn, models.Connection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.want("welcome")
+	s.subscribe(c, "a")
+	conn.want("ack")
+	conn.mu.Lock()
+	conn.narrow = 300
+	conn.mu.Unlock()
+	var jam sync.Once
+	conn.writing = func() { jam.Do(conn.stick) }
+	first := true
+	for conn.closed == 0 {
+		s.publish("a", `"`+strings.Repeat("x", 1000)+`"`)
+		if first {
+			conn.open() // some of the first frame leaves, and then no more
+			first = false
+		}
+		conn.stick()
+		if err := s.Send(t.Context(), c, models.NewPong(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.open()
+	for {
+		if l := conn.next(); l.Type == "close" {
+			if l.Code != "4001" {
+				t.Errorf("closed with %s", l.Code)
+			}
+			break
+		}
+	}
+	s.RemoveClient(c, models.CloseAbnormal)
+}
+
+// TestNarrowConnection: what leaves in small pieces arrives whole and in order.
+func TestNarrowConnection(t *testing.T) {
+	s := start(t, defaults())
+	_, conn := s.join("a")
+	conn.mu.Lock()
+	conn.narrow = 7
+	conn.mu.Unlock()
+	var want []models.ID
+	for range 100 {
+		want = append(want, s.publish("a", `"some data"`).ID)
+	}
+	for _, id := range want {
+		if m := conn.want("message"); m.ID != id {
+			t.Fatalf("got %v, want %v", m.ID, id)
+		}
+	}
+}
+
+// TestPublishersWaitForTheShards: while the shards take nothing, publishers are let in
+// up to the budget and then fail with overloaded. Nothing that was answered is lost,
+// and the subscriber, whose outbox is smaller than what was in flight, is not cut off.
+func TestPublishersWaitForTheShards(t *testing.T) {
+	options := defaults()
+	options.InFlightSize = 256 << 10
+	options.OutboxSize = 8 << 10
+	options.MessageSize = 4 << 10
+	options.PublishWait = 50 * time.Millisecond
+	s := start(t, options)
+	_, conn := s.join("a")
+
+	release, stuck := make(chan struct{}), make(chan struct{})
+	var jam sync.Once
+	conn.mu.Lock()
+	conn.writing = func() {
+		jam.Do(func() {
+			close(stuck)
+			<-release
+		})
+	}
+	conn.mu.Unlock()
+	data := `"` + strings.Repeat("x", 1000) + `"`
+	answered := []models.ID{s.publish("a", data).ID}
+	<-stuck
+	for {
+		receipt, err := s.Publish(t.Context(), models.Caller{}, models.Draft{Topic: "a", Data: []byte(data)})
+		if err != nil {
+			if e := models.AsError(err); e.Code != models.CodeOverloaded || e.RetryAfter == 0 {
+				t.Errorf("error %+v", e)
+			}
+			break
+		}
+		answered = append(answered, receipt.ID)
+	}
+	if limit := options.InFlightSize / 1000; int64(len(answered)) > limit {
+		t.Errorf("%d messages in flight, the budget has room for less than %d", len(answered), limit)
+	}
+	close(release)
+	for _, id := range answered {
+		if m := conn.want("message"); m.ID != id {
+			t.Fatalf("got %+v, want %v", m, id)
+		}
+	}
+	after := s.publish("a", data)
+	if m := conn.want("message"); m.ID != after.ID {
+		t.Errorf("got %v after the jam, want %v", m.ID, after.ID)
+	}
+}
+
+// TestWaitingPublishersGetIn: a publisher that waits for room gets it when there is.
+func TestWaitingPublishersGetIn(t *testing.T) {
+	const waiting = 20
+	options := defaults()
+	options.InFlightSize = 4 << 10
+	options.MessageSize = 2 << 10
+	s := start(t, options)
+	_, conn := s.join("a")
+	var writes atomic.Int64
+	conn.mu.Lock()
+	conn.writing = func() { writes.Add(1) }
+	conn.mu.Unlock()
+	var publishing sync.WaitGroup
+	for range waiting {
+		publishing.Go(func() {
+			for range 20 {
+				s.publish("a", `"`+strings.Repeat("x", 1500)+`"`)
+			}
+		})
+	}
+	var last uint64
+	for range waiting * 20 {
+		m := conn.want("message")
+		if m.ID.Sequence <= last {
+			t.Fatalf("%v after %d", m.ID, last)
+		}
+		last = m.ID.Sequence
+	}
+	publishing.Wait()
+}
