@@ -27,14 +27,15 @@ func (p *PubSub) Close(ctx context.Context) error {
 	p.closing = true
 	p.mu.Unlock()
 
-	err := errors.Join(p.awaitDelivery(ctx), p.closeClients(ctx))
+	err := errors.Join(p.awaitDelivery(ctx), p.closeClients(ctx), p.engine.Close())
+	// The shards come last: as long as they take, the engine cannot be stuck in Admit.
 	for _, s := range p.shards {
 		s.stop()
 	}
 	for _, s := range p.shards {
 		err = errors.Join(err, wait(ctx, s.stopped))
 	}
-	return errors.Join(err, p.engine.Close())
+	return err
 }
 
 // awaitDelivery waits until the shards have what is in the log. An engine that is away
@@ -42,7 +43,7 @@ func (p *PubSub) Close(ctx context.Context) error {
 func (p *PubSub) awaitDelivery(ctx context.Context) error {
 	position, err := p.engine.Position(ctx)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // there is nothing to wait for
 	}
 	return poll(ctx, func() bool {
 		delivered := p.dispatcher.delivered()

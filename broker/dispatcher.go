@@ -32,8 +32,8 @@ func newDispatcher(budget *budget, shards []*shard, maxSubs int) *dispatcher {
 }
 
 // Admit implements Sink.
-func (d *dispatcher) Admit(ctx context.Context, size int) error {
-	return d.budget.take(ctx, size)
+func (d *dispatcher) Admit(ctx context.Context, batch Batch) error {
+	return d.budget.take(ctx, batch)
 }
 
 // Deliver implements Sink.
@@ -57,13 +57,13 @@ func (d *dispatcher) deliverLocked(m *models.Message) (subscriptions int) {
 			d.tellGapLocked()
 		}
 	case m.ID.Sequence <= d.position.Sequence:
-		d.budget.giveBack(len(m.Data))
+		d.budget.giveBack(m)
 		return 0
 	}
 	d.position = m.ID
 	shards, subscriptions := d.interests.match(m.Topic)
 	if shards == 0 {
-		d.budget.giveBack(len(m.Data))
+		d.budget.giveBack(m)
 		return 0
 	}
 	e := event{delivery: &delivery{message: m}}

@@ -59,14 +59,15 @@ type Batch struct {
 
 // Sink takes what an engine delivers.
 type Sink interface {
-	// Admit waits until a message with that many bytes of data may be delivered, and
-	// fails with CodeOverloaded after the time a publisher may wait. An engine calls
-	// it once for each message, before Deliver and outside of its locks.
-	Admit(ctx context.Context, size int) error
+	// Admit waits until the batch may be delivered, and fails with CodeOverloaded after
+	// the time that a publisher may wait. Of the messages it looks at the data alone.
+	// An engine calls it for each batch outside of its locks, delivers what it has
+	// admitted, and does not wait for another Admit in between.
+	Admit(ctx context.Context, batch Batch) error
 
-	// Deliver takes a batch of admitted messages. It never waits. Calls must not
-	// overlap and come in the order of the log; a message that was delivered before is
-	// ignored. The batch's messages are kept, its slice is not. It returns how many
-	// subscriptions matched.
+	// Deliver takes an admitted batch. It never waits. Calls must not overlap and come
+	// in the order of the log; a message that was delivered before is ignored. The
+	// batch's messages are kept, its slice is not. It returns how many subscriptions
+	// matched.
 	Deliver(batch Batch) (subscriptions int)
 }

@@ -9,7 +9,7 @@ import (
 // Clients gives a page of the clients, in the order of their ids.
 func (p *PubSub) Clients(_ context.Context, _ models.Caller, filter models.ClientFilter) (models.ClientPage, error) {
 	page := models.ClientPage{Clients: []models.ClientInfo{}}
-	p.clients.each(filter.After, "", func(id string, c *Client) bool {
+	p.clients.each(filter.After, "", func(_ string, c *Client) bool {
 		if filter.User != "" && filter.User != c.caller.User || filter.Topic != "" && !c.wants(filter.Topic) {
 			return true
 		}

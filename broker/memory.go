@@ -33,10 +33,8 @@ type Memory struct {
 	ended chan struct{}
 
 	// mu gives messages their order. Deliver is called under it.
-	mu     sync.Mutex
-	log    *log
-	closed bool
-	batch  [1]*models.Message
+	mu  sync.Mutex
+	log *log
 }
 
 // NewMemory makes an empty log.
@@ -59,21 +57,21 @@ func (m *Memory) Start(_ context.Context, sink Sink) (models.ID, error) {
 // Publish implements Engine: in one short critical section the message has its place,
 // is in the log and in the queues of the shards that want it.
 func (m *Memory) Publish(ctx context.Context, draft models.Draft) (models.Receipt, error) {
-	if err := m.sink.Admit(ctx, len(draft.Data)); err != nil {
-		return models.Receipt{}, err
-	}
 	message := &models.Message{
 		Topic:    draft.Topic,
 		Data:     draft.Data,
 		From:     draft.From,
 		Encoding: draft.Encoding,
 	}
+	batch := Batch{Messages: []*models.Message{message}}
+	if err := m.sink.Admit(ctx, batch); err != nil {
+		return models.Receipt{}, err
+	}
 	m.mu.Lock()
 	message.ID = m.id(m.log.newest + 1)
 	message.Time = models.Now()
 	m.log.append(message)
-	m.batch[0] = message
-	subscriptions := m.sink.Deliver(Batch{Messages: m.batch[:]})
+	subscriptions := m.sink.Deliver(batch)
 	m.mu.Unlock()
 	return models.Receipt{
 		ID:          message.ID,

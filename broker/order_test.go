@@ -42,8 +42,8 @@ func TestOrderUnderChurn(t *testing.T) {
 				publishing.Go(func() { publishUntil(s, stop, p) })
 			}
 			histories := make([][]stay, subscribers)
-			for i := range subscribers {
-				subscribing.Go(func() { histories[i] = churn(s, uint64(i)) })
+			for i := range histories {
+				subscribing.Go(func() { histories[i] = churn(s, i) })
 			}
 			subscribing.Wait()
 			close(stop)
@@ -103,8 +103,8 @@ type stay struct {
 }
 
 // churn subscribes, waits for some messages, unsubscribes, and so on.
-func churn(s *service, seed uint64) (stays []stay) {
-	random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test's chance
+func churn(s *service, seed int) (stays []stay) {
+	random := rand.New(rand.NewPCG(uint64(seed), 2)) //nolint:gosec // a test's chance
 	conn := newPipe(s.t)
 	c := s.connect(conn)
 	conn.want("welcome")

@@ -115,7 +115,7 @@ func (s *shard) deliver(d *delivery) {
 		}
 	})
 	if d.waiting.Add(-1) == 0 {
-		s.budget.giveBack(len(d.message.Data))
+		s.budget.giveBack(d.message)
 	}
 }
 

@@ -18,7 +18,7 @@ func (c Caller) LogValue() slog.Value {
 // Transport names how a client is connected.
 type Transport string
 
-// The transports.
+// TransportWebSocket is the one of GET /ws.
 const TransportWebSocket Transport = "websocket"
 
 // Connection is what is known of a client when it connects.

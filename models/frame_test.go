@@ -12,7 +12,10 @@ import (
 	"fanfare/models"
 )
 
-var moment = models.Timestamp{Time: time.Date(2026, 11, 23, 18, 45, 1, 250_999_999, time.FixedZone("CET", 3600))}
+// moment is a time that is neither in UTC nor a whole number of milliseconds.
+func moment() models.Timestamp {
+	return models.Timestamp{Time: time.Date(2026, 11, 23, 18, 45, 1, 250_999_999, time.FixedZone("CET", 3600))}
+}
 
 func TestMessageFrame(t *testing.T) {
 	cases := map[string]struct {
@@ -20,12 +23,12 @@ func TestMessageFrame(t *testing.T) {
 		want    string
 	}{
 		"plain": {
-			models.Message{ID: models.ID{Epoch: "e", Sequence: 7}, Topic: "news.eu", Data: []byte(`"hello"`), Time: moment},
+			models.Message{ID: models.ID{Epoch: "e", Sequence: 7}, Topic: "news.eu", Data: []byte(`"hello"`), Time: moment()},
 			`{"type":"message","id":"e-7","topic":"news.eu","data":"hello","time":"2026-11-23T17:45:01.250Z"}`,
 		},
 		"everything": {
 			models.Message{
-				ID: models.ID{Epoch: "e", Sequence: 8}, Topic: `a"b\<ü`, Data: []byte(`"AAE="`), Time: moment,
+				ID: models.ID{Epoch: "e", Sequence: 8}, Topic: `a"b\<ü`, Data: []byte(`"AAE="`), Time: moment(),
 				From: "ada \"lovelace\"", Encoding: models.EncodingBase64,
 			},
 			`{"type":"message","id":"e-8","topic":"a\"b\\<ü","data":"AAE=","time":"2026-11-23T17:45:01.250Z",` +
@@ -83,7 +86,7 @@ func TestServerFrames(t *testing.T) {
 }
 
 func TestTimestampJSON(t *testing.T) {
-	text, err := json.Marshal(models.Receipt{Time: moment, ID: models.ID{Epoch: "e", Sequence: 1}})
+	text, err := json.Marshal(models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}})
 	want := `{"id":"e-1","topic":"","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":0}`
 	if diff := cmp.Diff(want, string(text)); err != nil || diff != "" {
 		t.Errorf("receipt: %v (-want +got):\n%s", err, diff)

@@ -35,10 +35,10 @@ func NewSink(t *testing.T) *Sink {
 }
 
 // Admit implements broker.Sink.
-func (s *Sink) Admit(context.Context, int) error {
+func (s *Sink) Admit(_ context.Context, batch broker.Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.admitted++
+	s.admitted += len(batch.Messages)
 	return nil
 }
 

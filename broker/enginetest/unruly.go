@@ -47,7 +47,7 @@ func newLog() *broker.Memory {
 // Start implements broker.Engine.
 func (u *Unruly) Start(ctx context.Context, sink broker.Sink) (models.ID, error) {
 	u.sink = sink
-	go u.follow()
+	go u.follow() //nolint:gosec // it ends with Close, not with ctx
 	return u.log.Start(ctx, pendingSink{u})
 }
 
@@ -147,10 +147,8 @@ func (u *Unruly) follow() {
 		if !open {
 			return
 		}
-		for _, m := range batch.Messages {
-			for u.sink.Admit(context.Background(), len(m.Data)) != nil {
-				continue // it is not a publisher: it waits on
-			}
+		for u.sink.Admit(context.Background(), batch) != nil {
+			continue // it is not a publisher: it waits on
 		}
 		u.sink.Deliver(batch)
 	}
@@ -182,7 +180,7 @@ func (u *Unruly) next() (broker.Batch, bool) {
 // pendingSink takes from the log what Unruly delivers later.
 type pendingSink struct{ u *Unruly }
 
-func (pendingSink) Admit(context.Context, int) error { return nil }
+func (pendingSink) Admit(context.Context, broker.Batch) error { return nil }
 
 func (s pendingSink) Deliver(batch broker.Batch) int {
 	s.u.change(func() { s.u.pending = append(s.u.pending, batch.Messages...) })

@@ -1,0 +1,92 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"fanfare/app"
+	"fanfare/models"
+)
+
+// patience bounds what a test waits for; it only runs out when something is broken.
+const patience = time.Minute
+
+// server is a whole Fanfare under test.
+type server struct {
+	t       *testing.T
+	address string
+	// stop asks it to shut down; stopped has what Run returned.
+	stop    context.CancelFunc
+	stopped <-chan error
+}
+
+// startServer runs a server on a free port until the end of the test.
+func startServer(t *testing.T) *server {
+	t.Helper()
+	config := app.DefaultConfig()
+	config.Server.Address = "127.0.0.1:0"
+	a, err := app.New(config, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() {
+		stopped <- a.Run(ctx)
+		close(stopped)
+	}()
+	s := &server{t: t, address: a.Address(), stop: stop, stopped: stopped}
+	t.Cleanup(func() {
+		stop()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// publish is what curl -d does.
+func (s *server) publish(topic, body, contentType string) models.Receipt {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost,
+		"http://"+s.address+"/topics/"+topic+"/publish", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", contentType)
+	var receipt models.Receipt
+	s.do(request, &receipt)
+	return receipt
+}
+
+func (s *server) get(path string, into any) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.address+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.do(request, into)
+}
+
+func (s *server) do(request *http.Request, into any) {
+	s.t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s %s: %s: %s %v", request.Method, request.URL, response.Status, text, err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+}

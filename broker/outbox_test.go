@@ -1,0 +1,65 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestOutboxAgainstABuffer writes frames of random sizes in chunks of random sizes:
+// what leaves is what came, and the counts are right.
+func TestOutboxAgainstABuffer(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a test's chance
+	var o outbox
+	var came, left bytes.Buffer
+	scratch := make([]byte, 0, 100)
+	messages, counted := 0, 0
+	for i := range 50_000 {
+		if random.IntN(5) < 2 {
+			f := frame{bytes: bytes.Repeat([]byte{byte(i)}, 1+random.IntN(150)), message: random.IntN(2) == 0}
+			if f.message {
+				messages++
+			}
+			came.Write(f.bytes)
+			o.push(f)
+		} else if o.size > 0 {
+			chunk := o.chunk(scratch)
+			n := random.IntN(len(chunk) + 1)
+			left.Write(chunk[:n])
+			counted += o.advance(n)
+		}
+		if o.size != came.Len()-left.Len() {
+			t.Fatalf("size %d, want %d", o.size, came.Len()-left.Len())
+		}
+		if waste := o.first; waste > maxIdleFrames && waste > len(o.frames)/2 {
+			t.Fatalf("%d of %d frames are gone and kept", waste, len(o.frames))
+		}
+	}
+	for o.size > 0 {
+		chunk := o.chunk(scratch)
+		left.Write(chunk)
+		counted += o.advance(len(chunk))
+	}
+	if !bytes.Equal(came.Bytes(), left.Bytes()) || counted != messages {
+		t.Errorf("%d of %d bytes and %d of %d messages left", left.Len(), came.Len(), counted, messages)
+	}
+}
+
+func TestOutboxDiscardKeepsAFrameWhole(t *testing.T) {
+	for written := range 4 {
+		t.Run(fmt.Sprintf("%d bytes written", written), func(t *testing.T) {
+			var o outbox
+			for _, text := range []string{"abc", "def", "ghi"} {
+				o.push(frame{bytes: []byte(text)})
+			}
+			o.advance(written)
+			o.discard()
+			o.push(frame{bytes: []byte("end")})
+			want := []string{"end", "bcend", "cend", "end"}[written]
+			if got := string(o.chunk(make([]byte, 0, 100))); got != want || o.size != len(want) {
+				t.Errorf("left %q, size %d, want %q", got, o.size, want)
+			}
+		})
+	}
+}
