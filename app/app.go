@@ -46,7 +46,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	a.listener = listener
+	a.listener = newSteadyListener(listener, logger)
 	engine := broker.NewMemory(broker.History{
 		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
 		MaxAge:              config.History.MaxAge,
@@ -76,7 +76,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		WebSocket: transport.Options{
 			FrameSize: frameSize,
 			Silence:   config.Transport.PingInterval + config.Transport.PongTimeout,
-			Linger:    closeLinger,
+			Linger:    min(closeLinger, config.Server.ShutdownTimeout/2),
 		},
 	})
 	a.server.Server().ConnState = a.fresh.track

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"path"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/filesystem"
@@ -19,7 +20,9 @@ func (a *api) console(c *fiber.Ctx) error { return sendPage(c, web.Console()) }
 func (a *api) swagger(c *fiber.Ctx) error { return sendPage(c, web.Swagger()) }
 
 // toSwagger answers GET /swagger.
-func (a *api) toSwagger(c *fiber.Ctx) error { return c.Redirect("/swagger/", http.StatusMovedPermanently) }
+func (a *api) toSwagger(c *fiber.Ctx) error {
+	return c.Redirect("/swagger/", http.StatusMovedPermanently)
+}
 
 // swaggerSpec answers GET /swagger/doc.json.
 func (a *api) swaggerSpec(c *fiber.Ctx) error {
@@ -27,13 +30,10 @@ func (a *api) swaggerSpec(c *fiber.Ctx) error {
 	return c.SendString(docs.SwaggerInfo.ReadDoc())
 }
 
-// swaggerFile answers GET /swagger/{file} with Swagger UI's own files.
-func (a *api) swaggerFile() fiber.Handler {
-	files := filesystem.New(filesystem.Config{Root: http.FS(swaggerui.FS)})
-	return func(c *fiber.Ctx) error {
-		c.Path("/" + c.Params("file"))
-		return files(c)
-	}
+// swaggerFile answers for the two of Swagger UI's own files that our page needs. Its
+// others are not for us: one loads an example from elsewhere.
+func (a *api) swaggerFile(c *fiber.Ctx) error {
+	return filesystem.SendFile(c, http.FS(swaggerui.FS), path.Base(c.Path()))
 }
 
 // sendPage sends a page that no other page may put into a frame.
