@@ -109,5 +109,12 @@ func (c *Client) patterns() []models.Pattern {
 
 // wants tells whether a message to the topic would reach the client.
 func (c *Client) wants(t models.Topic) bool {
-	return slices.ContainsFunc(c.patterns(), func(p models.Pattern) bool { return p.Matches(t) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.subscriptions {
+		if p.Matches(t) {
+			return true
+		}
+	}
+	return false
 }

@@ -16,10 +16,41 @@ type frame struct {
 	message bool
 }
 
-// maxIdleFrames is the length beyond which an emptied outbox gives its memory back.
-const maxIdleFrames = 64
+// maxGone is how many frames at the front may be gone before the rest moves up.
+const maxGone = 64
 
-func (o *outbox) push(f frame) {
+// frameMemory lends outboxes the memory for their frames, so that one that is empty costs
+// nothing and one that fills again need not grow again.
+type frameMemory struct{ free [][]frame }
+
+const (
+	// maxFree bounds the slices that wait to be lent, maxLent their length.
+	maxFree = 1024
+	maxLent = 2 * batchSize
+)
+
+func (s *frameMemory) lend() []frame {
+	last := len(s.free) - 1
+	if last < 0 {
+		return nil
+	}
+	lent := s.free[last]
+	s.free[last] = nil
+	s.free = s.free[:last]
+	return lent
+}
+
+// giveBack takes a slice that has nothing left in it.
+func (s *frameMemory) giveBack(lent []frame) {
+	if len(s.free) < maxFree && cap(lent) <= maxLent {
+		s.free = append(s.free, lent[:0])
+	}
+}
+
+func (o *outbox) push(f frame, memory *frameMemory) {
+	if o.frames == nil {
+		o.frames = memory.lend()
+	}
 	o.frames = append(o.frames, f)
 	o.size += len(f.bytes)
 }
@@ -42,7 +73,7 @@ func (o *outbox) chunk(scratch []byte) []byte {
 }
 
 // advance forgets n written bytes, and tells how many messages ended in them.
-func (o *outbox) advance(n int) (messages int) {
+func (o *outbox) advance(n int, memory *frameMemory) (messages int) {
 	o.size -= n
 	for o.first < len(o.frames) {
 		head := &o.frames[o.first]
@@ -58,19 +89,17 @@ func (o *outbox) advance(n int) (messages int) {
 		*head = frame{}
 		o.first, o.written = o.first+1, 0
 	}
-	o.compact()
+	o.compact(memory)
 	return messages
 }
 
 // compact keeps the emptied front from growing, at a constant cost for each frame.
-func (o *outbox) compact() {
+func (o *outbox) compact(memory *frameMemory) {
 	switch {
 	case o.first == len(o.frames):
-		o.first = 0
-		if o.frames = o.frames[:0]; cap(o.frames) > maxIdleFrames {
-			o.frames = nil
-		}
-	case o.first > maxIdleFrames && o.first > len(o.frames)/2:
+		memory.giveBack(o.frames)
+		o.frames, o.first = nil, 0
+	case o.first > maxGone && o.first > len(o.frames)/2:
 		kept := copy(o.frames, o.frames[o.first:])
 		clear(o.frames[kept:])
 		o.frames, o.first = o.frames[:kept], 0
@@ -80,13 +109,11 @@ func (o *outbox) compact() {
 // discard forgets all but the rest of a frame that is partly written: a frame is
 // never broken in the middle.
 func (o *outbox) discard() {
-	head, written := frame{}, o.written
-	if written > 0 {
-		head = o.frames[o.first]
+	var kept []frame
+	size := 0
+	if o.written > 0 {
+		head := o.frames[o.first]
+		kept, size = append(kept, head), len(head.bytes)-o.written
 	}
-	*o = outbox{}
-	if written > 0 {
-		o.push(head)
-		o.advance(written)
-	}
+	*o = outbox{frames: kept, written: o.written, size: size}
 }

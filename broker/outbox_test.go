@@ -12,6 +12,7 @@ import (
 func TestOutboxAgainstABuffer(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a test's chance
 	var o outbox
+	var memory frameMemory
 	var came, left bytes.Buffer
 	scratch := make([]byte, 0, 100)
 	messages, counted := 0, 0
@@ -22,24 +23,24 @@ func TestOutboxAgainstABuffer(t *testing.T) {
 				messages++
 			}
 			came.Write(f.bytes)
-			o.push(f)
+			o.push(f, &memory)
 		} else if o.size > 0 {
 			chunk := o.chunk(scratch)
 			n := random.IntN(len(chunk) + 1)
 			left.Write(chunk[:n])
-			counted += o.advance(n)
+			counted += o.advance(n, &memory)
 		}
 		if o.size != came.Len()-left.Len() {
 			t.Fatalf("size %d, want %d", o.size, came.Len()-left.Len())
 		}
-		if waste := o.first; waste > maxIdleFrames && waste > len(o.frames)/2 {
+		if waste := o.first; waste > maxGone && waste > len(o.frames)/2 {
 			t.Fatalf("%d of %d frames are gone and kept", waste, len(o.frames))
 		}
 	}
 	for o.size > 0 {
 		chunk := o.chunk(scratch)
 		left.Write(chunk)
-		counted += o.advance(len(chunk))
+		counted += o.advance(len(chunk), &memory)
 	}
 	if !bytes.Equal(came.Bytes(), left.Bytes()) || counted != messages {
 		t.Errorf("%d of %d bytes and %d of %d messages left", left.Len(), came.Len(), counted, messages)
@@ -50,12 +51,13 @@ func TestOutboxDiscardKeepsAFrameWhole(t *testing.T) {
 	for written := range 4 {
 		t.Run(fmt.Sprintf("%d bytes written", written), func(t *testing.T) {
 			var o outbox
+			var memory frameMemory
 			for _, text := range []string{"abc", "def", "ghi"} {
-				o.push(frame{bytes: []byte(text)})
+				o.push(frame{bytes: []byte(text)}, &memory)
 			}
-			o.advance(written)
+			o.advance(written, &memory)
 			o.discard()
-			o.push(frame{bytes: []byte("end")})
+			o.push(frame{bytes: []byte("end")}, &memory)
 			want := []string{"end", "bcend", "cend", "end"}[written]
 			if got := string(o.chunk(make([]byte, 0, 100))); got != want || o.size != len(want) {
 				t.Errorf("left %q, size %d, want %q", got, o.size, want)

@@ -97,8 +97,8 @@ func (p *PubSub) limits() models.Limits {
 
 // RemoveClient forgets a client whose connection has ended for a reason, and returns
 // when nothing will be written to it any more. The result is the reason that counts,
-// which is the first: a client that was closed for being slow stays that. To remove a client
-// again changes nothing.
+// which is the first: a client that was closed for being slow stays that. To remove a
+// client again changes nothing.
 func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCode {
 	p.clients.delete(c.ID())
 	p.dispatcher.leave(c, func(s *shard, removed []*subscription) { s.remove(c, removed, reason) })

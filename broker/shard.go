@@ -8,7 +8,7 @@ import (
 
 const (
 	// batchSize is how many events a shard applies before it flushes.
-	batchSize = 256
+	batchSize = 64
 	// writeSize is how much of an outbox leaves in one write, in bytes.
 	writeSize = 64 << 10
 	// maxKeptEvents is the length beyond which an emptied queue is given back.
@@ -34,6 +34,7 @@ type shard struct {
 	// deliveries counts what was delivered, so that a client gets a message once.
 	deliveries uint64
 	scratch    []byte
+	memory     frameMemory
 	stopping   bool
 }
 
@@ -141,7 +142,7 @@ func (s *shard) enqueue(c *Client, f frame) {
 }
 
 func (s *shard) push(c *Client, f frame) {
-	c.outbox.push(f)
+	c.outbox.push(f, &s.memory)
 	switch {
 	case c.blocked:
 		c.queued.Store(int64(c.outbox.size))
@@ -179,7 +180,7 @@ func (s *shard) flush(c *Client) {
 	for c.outbox.size > 0 && !c.blocked {
 		chunk := c.outbox.chunk(s.scratch)
 		n, err := c.conn.Write(chunk, c.room)
-		c.delivered.Add(uint64(c.outbox.advance(n))) //nolint:gosec // a count
+		c.delivered.Add(uint64(c.outbox.advance(n, &s.memory))) //nolint:gosec // a count
 		if err != nil {
 			// The connection's owner removes the client.
 			c.outbox = outbox{}
