@@ -52,8 +52,10 @@ type pipe struct {
 	room    func()
 	stuck   bool
 	narrow  int
-	broken  error
-	closed  models.CloseCode
+	// left is how much is taken before the pipe is stuck, 0 for no such end.
+	left   int
+	broken error
+	closed models.CloseCode
 	// writing is called at the start of every Write, outside of mu.
 	writing func()
 }
@@ -81,6 +83,10 @@ func (p *pipe) Write(b []byte, room func()) (int, error) {
 		n = 0
 	case p.narrow > 0:
 		n = min(n, p.narrow)
+	case p.left > 0:
+		n = min(n, p.left)
+		p.left -= n
+		p.stuck = p.left == 0
 	}
 	if n < len(b) {
 		p.room = room

@@ -116,6 +116,10 @@ func TestMemoryBoundsItsSize(t *testing.T) {
 	if err != nil || len(topics) != len(data) {
 		t.Errorf("%d topics with %d messages, %v", len(topics), len(data), err)
 	}
+	publishTo(t, m, "t.0", "1")
+	if _, complete := retained(t, m, "t.0", start); complete {
+		t.Error("a topic that was forgotten and came back is complete")
+	}
 	// A message that is larger than the log goes at once, and is remembered as gone.
 	before, err := m.Position(t.Context())
 	if err != nil {

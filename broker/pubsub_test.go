@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -266,15 +267,20 @@ func TestDisconnectSaysWhy(t *testing.T) {
 }
 
 func TestClientsArePinged(t *testing.T) {
-	options := defaults()
-	options.PingInterval = 5 * time.Millisecond
-	s := start(t, options)
-	conn := newPipe(t)
-	s.connect(conn)
-	conn.want("welcome")
-	for range 3 {
-		conn.want("ping")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, defaults())
+		conn := newPipe(t)
+		s.connect(conn)
+		conn.want("welcome")
+		begin := time.Now()
+		for n := range time.Duration(5) {
+			conn.want("ping")
+			due := (n + 1) * minute
+			if passed := time.Since(begin); passed < due || passed > due+5*time.Second {
+				t.Errorf("ping %d after %v", n+1, passed)
+			}
+		}
+	})
 }
 
 func TestLostConnectionIsClosed(t *testing.T) {
