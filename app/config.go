@@ -23,8 +23,8 @@ type ServerConfig struct {
 	Address string `koanf:"address"`
 
 	// AllowedOrigins are the web origins, beside the server's own, whose pages may use it, each as
-	// a browser sends it: "https://app.example.com". A page of an allowed origin may publish,
-	// listen and disconnect clients. Default none.
+	// a browser sends it: "https://app.example.com". Such a page may publish and listen over /ws;
+	// over HTTP it cannot read the answers, as there are no CORS headers yet. Default none.
 	AllowedOrigins []string `koanf:"allowed_origins"`
 
 	// DrainDelay is how long the server goes on serving after it reported itself unready and

@@ -50,6 +50,10 @@ func (c Config) validate() []error {
 			fmt.Sprintf("at least limits.message_size (%v) and %v", c.Limits.MessageSize, messageOverhead))
 	}
 	v.positiveDuration("limits.publish_wait", c.Limits.PublishWait)
+	if c.Limits.PublishWait >= c.Server.ShutdownTimeout {
+		v.want("limits.publish_wait", c.Limits.PublishWait,
+			fmt.Sprintf("less than server.shutdown_timeout (%v), which waits for publishers", c.Server.ShutdownTimeout))
+	}
 
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")

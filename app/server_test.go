@@ -28,10 +28,13 @@ type server struct {
 }
 
 // startServer runs a server on a free port until the end of the test.
-func startServer(t *testing.T) *server {
+func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 	t.Helper()
 	config := app.DefaultConfig()
 	config.Server.Address = "127.0.0.1:0"
+	for _, change := range changes {
+		change(&config)
+	}
 	a, err := app.New(config, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -89,4 +92,19 @@ func (s *server) do(request *http.Request, into any) {
 	if err := json.Unmarshal(text, into); err != nil {
 		s.t.Fatalf("%s: %v", text, err)
 	}
+}
+
+// status asks for a path and gives the status of the answer.
+func (s *server) status(path string) int {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.address+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
 }

@@ -6,10 +6,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	coder "github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"fanfare/app"
 	"fanfare/models"
 )
 
@@ -114,4 +116,38 @@ func tryPublish(t *testing.T, s *server) (string, error) {
 	var receipt models.Receipt
 	err = json.UnmarshalRead(response.Body, &receipt)
 	return receipt.ID.String(), err
+}
+
+// TestDraining: during the drain delay the server says that it is not ready, and serves
+// everybody all the same.
+func TestDraining(t *testing.T) {
+	t.Parallel() // it takes as long as the delay, which a slow machine must be able to use
+	s := startServer(t, func(config *app.Config) { config.Server.DrainDelay = 3 * time.Second })
+	client := s.dial()
+	if err := client.send(`{"action":"subscribe","topic":"news"}`); err != nil {
+		t.Fatal(err)
+	}
+	s.receive(client)
+	if status := s.status("/readyz"); status != http.StatusOK {
+		t.Errorf("ready before the shutdown: %d", status)
+	}
+	s.stop()
+	for s.status("/readyz") != http.StatusServiceUnavailable {
+	}
+	late := s.dial()
+	receipt := s.publish("news", "late", "text/plain")
+	if f := s.receive(client); s.id(f) != receipt.ID {
+		t.Errorf("got %+v, want %v", f, receipt.ID)
+	}
+	if status := s.status("/livez"); status != http.StatusOK {
+		t.Errorf("alive while draining: %d", status)
+	}
+	for _, c := range []foreign{client, late} {
+		if _, err := c.receive(); coder.CloseStatus(err) != coder.StatusGoingAway {
+			t.Errorf("the connection ended with %v", err)
+		}
+	}
+	if err := <-s.stopped; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
 }

@@ -9,5 +9,5 @@ type Problem struct {
 	Detail string `json:"detail" example:"a topic must not be empty"`
 	Code   Code   `json:"code" swaggertype:"string" example:"invalid_topic"`
 	// RequestID finds the request in the server's log.
-	RequestID string `json:"request_id,omitzero" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+	RequestID string `json:"request_id,omitzero" example:"dlisdyti-5"`
 }
