@@ -17,12 +17,8 @@ import (
 	"fanfare/transport"
 )
 
-const (
-	// frameRoom is how much a client's frame may have besides a message's data, in bytes.
-	frameRoom = 64 << 10
-	// closeLinger is how long a client that was closed has to take the rest and to leave.
-	closeLinger = 5 * time.Second
-)
+// closeLinger is how long a client that was closed has to take the rest and to leave.
+const closeLinger = 5 * time.Second
 
 // App is a whole server: New builds it, Run serves until its context ends.
 type App struct {
@@ -52,7 +48,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		MaxAge:              config.History.MaxAge,
 		MaxBytes:            int64(config.History.MaxBytes),
 	})
-	frameSize := int(config.Limits.MessageSize) + frameRoom
+	frameSize := int(config.Limits.MessageSize + frameOverhead)
 	a.pubsub, err = broker.New(context.Background(), engine, broker.Options{
 		MessageSize:   int(config.Limits.MessageSize),
 		FrameSize:     frameSize,
@@ -128,11 +124,7 @@ func (a *App) shutdown() error {
 // ready is what /readyz says.
 func (a *App) ready(ctx context.Context) error {
 	if a.draining.Load() {
-		return &models.Error{
-			Code:       models.CodeShuttingDown,
-			Message:    "the server is shutting down",
-			RetryAfter: time.Second,
-		}
+		return models.ErrShuttingDown()
 	}
 	return a.pubsub.Ready(ctx)
 }

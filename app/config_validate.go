@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// frameOverhead is what a message may have around its data in an outbox: names, ids, JSON.
+// frameOverhead is what a message may have around its data in a frame: names, ids, JSON.
 const frameOverhead = 64 * KiB
 
 // messageOverhead is what a message in flight may have around its data.

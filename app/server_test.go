@@ -108,3 +108,22 @@ func (s *server) status(path string) int {
 	_ = response.Body.Close()
 	return response.StatusCode
 }
+
+// offer publishes, and gives the receipt, or the problem that the server answers, or an
+// error if it does not.
+func (s *server) offer(topic, body string) (receipt models.Receipt, problem models.Problem, err error) {
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost,
+		"http://"+s.address+"/topics/"+topic+"/publish", strings.NewReader(body))
+	if err != nil {
+		return receipt, problem, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return receipt, problem, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read
+	if response.StatusCode == http.StatusOK {
+		return receipt, problem, json.UnmarshalRead(response.Body, &receipt)
+	}
+	return receipt, problem, json.UnmarshalRead(response.Body, &problem)
+}

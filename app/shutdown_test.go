@@ -1,9 +1,8 @@
 package app_test
 
 import (
-	"errors"
 	"net/http"
-	"strings"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -15,11 +14,11 @@ import (
 	"fanfare/models"
 )
 
-// TestShutdownUnderLoad: every publish that was answered is delivered to everybody,
-// every socket gets 1001 after it, and the server ends without an error.
-func TestShutdownUnderLoad(t *testing.T) {
+// TestSIGTERMUnderLoad: every publish that was answered is delivered to everybody, every
+// socket gets 1001 after it, and the exit status is 0.
+func TestSIGTERMUnderLoad(t *testing.T) {
 	const listeners, publishers, enough = 30, 4, 300
-	s := startServer(t)
+	s := startProcess(t)
 	heard := make([]map[string]bool, listeners)
 	var listening sync.WaitGroup
 	for i := range heard {
@@ -50,12 +49,15 @@ func TestShutdownUnderLoad(t *testing.T) {
 	for range publishers {
 		publishing.Go(func() {
 			for {
-				id, err := tryPublish(t, s)
-				if err != nil {
+				receipt, problem, err := s.offer("load.a", "x")
+				if problem.Code != "" && problem.Code != models.CodeShuttingDown {
+					t.Errorf("publish during the shutdown: %+v", problem)
+				}
+				if err != nil || problem.Code != "" {
 					return
 				}
 				mu.Lock()
-				answered = append(answered, id)
+				answered = append(answered, receipt.ID.String())
 				if len(answered) == enough {
 					close(busy)
 				}
@@ -95,34 +97,10 @@ func listen(client foreign, heard map[string]bool) error {
 	}
 }
 
-// tryPublish publishes and gives the id, unless the server is no longer there for it.
-func tryPublish(t *testing.T, s *server) (string, error) {
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		"http://"+s.address+"/topics/load.a/publish", strings.NewReader("x"))
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close() //nolint:errcheck // it was read
-	if response.StatusCode != http.StatusOK {
-		if response.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("publish during the shutdown: %s", response.Status)
-		}
-		return "", errors.New(response.Status)
-	}
-	var receipt models.Receipt
-	err = json.UnmarshalRead(response.Body, &receipt)
-	return receipt.ID.String(), err
-}
-
 // TestDraining: during the drain delay the server says that it is not ready, and serves
-// everybody all the same.
+// everybody all the same. A second signal ends it at once.
 func TestDraining(t *testing.T) {
-	t.Parallel() // it takes as long as the delay, which a slow machine must be able to use
-	s := startServer(t, func(config *app.Config) { config.Server.DrainDelay = 3 * time.Second })
+	s := startProcess(t, "FANFARE_SERVER_DRAIN_DELAY=1h")
 	client := s.dial()
 	if err := client.send(`{"action":"subscribe","topic":"news"}`); err != nil {
 		t.Fatal(err)
@@ -133,19 +111,34 @@ func TestDraining(t *testing.T) {
 	}
 	s.stop()
 	for s.status("/readyz") != http.StatusServiceUnavailable {
+		runtime.Gosched()
 	}
 	late := s.dial()
 	receipt := s.publish("news", "late", "text/plain")
 	if f := s.receive(client); s.id(f) != receipt.ID {
 		t.Errorf("got %+v, want %v", f, receipt.ID)
 	}
+	if err := late.send(`{"action":"ping"}`); err != nil || s.receive(late).Type != "pong" {
+		t.Errorf("a late client is not served: %v", err)
+	}
 	if status := s.status("/livez"); status != http.StatusOK {
 		t.Errorf("alive while draining: %d", status)
 	}
-	for _, c := range []foreign{client, late} {
-		if _, err := c.receive(); coder.CloseStatus(err) != coder.StatusGoingAway {
-			t.Errorf("the connection ended with %v", err)
-		}
+	s.stop()
+	if err := <-s.stopped; err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("the second signal: %v", err)
+	}
+}
+
+// TestShutdownFollowsTheDrainDelay: clients are closed when it is over, not before.
+func TestShutdownFollowsTheDrainDelay(t *testing.T) {
+	const delay = 50 * time.Millisecond
+	s := startServer(t, func(config *app.Config) { config.Server.DrainDelay = delay })
+	client := s.dial()
+	begin := time.Now()
+	s.stop()
+	if _, err := client.receive(); coder.CloseStatus(err) != coder.StatusGoingAway || time.Since(begin) < delay {
+		t.Errorf("after %v the connection ended with %v", time.Since(begin), err)
 	}
 	if err := <-s.stopped; err != nil {
 		t.Errorf("the server ended with %v", err)

@@ -36,7 +36,7 @@ func BenchmarkPublish(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := p.Subscribe(b.Context(), models.Caller{}, clients[i], []models.Pattern{"a.b"}, nil); err != nil {
+				if err := p.Subscribe(b.Context(), models.Caller{}, clients[i], []models.Pattern{"a.b"}, models.Ack{Type: "ack"}); err != nil {
 					b.Fatal(err)
 				}
 			}

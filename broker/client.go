@@ -27,7 +27,7 @@ type Client struct {
 	// removed is closed when the shard is done with the client.
 	removed chan struct{}
 
-	// mu guards what subscribing changes. The dispatcher takes it inside of its own.
+	// mu guards what subscribing changes. The dispatcher holds it while it does that.
 	mu            sync.Mutex
 	subscriptions map[models.Pattern]*subscription
 	leaving       bool
@@ -41,6 +41,7 @@ type Client struct {
 	dirty    bool
 	blocked  bool
 	closing  models.CloseCode
+	removing bool
 	lastSeen uint64
 	nextPing time.Time
 }
@@ -69,7 +70,7 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 		shard:       shards[int(id[len(id)-1])%len(shards)],
 		removed:     make(chan struct{}),
 	}
-	c.room = func() { c.shard.queue.push(event{apply: func(s *shard) { s.unblock(c) }}) }
+	c.room = func() { c.shard.queue.room(c) }
 	return c, nil
 }
 

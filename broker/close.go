@@ -18,16 +18,17 @@ const (
 	closePoll = 5 * time.Millisecond
 )
 
-// Close refuses new work, finishes accepted publishes, closes every client with
+// Close refuses new work, waits for the calls under way, closes every client with
 // CloseGoingAway behind all that it is still due, spread over at most half of the time
-// that ctx has, waits for the clients to leave, and ends the engine. If ctx ends
-// first, its error is returned and the clients left over are their owners' to remove.
+// that ctx has, waits for the clients to leave, and ends the engine. It is called once.
+// If ctx ends first, its error is returned and the clients left over are their owners'
+// to remove.
 func (p *PubSub) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closing = true
 	p.mu.Unlock()
 
-	err := errors.Join(p.awaitDelivery(ctx), p.closeClients(ctx), p.engine.Close())
+	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.engine.Close())
 	// The shards come last: as long as they take, the engine cannot be stuck in Admit.
 	for _, s := range p.shards {
 		s.stop()
@@ -38,12 +39,27 @@ func (p *PubSub) Close(ctx context.Context) error {
 	return err
 }
 
-// awaitDelivery waits until the shards have what is in the log. An engine that is away
-// is not waited for.
+// awaitCalls waits until no publish is under way any more.
+func (p *PubSub) awaitCalls(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		p.calls.Wait()
+		close(ended)
+	}()
+	return wait(ctx, ended)
+}
+
+// awaitDelivery waits until the shards have what is in the log, for at most half of the
+// time that ctx has. An engine that is away is not waited for.
 func (p *PubSub) awaitDelivery(ctx context.Context) error {
 	position, err := p.engine.Position(ctx)
 	if err != nil {
 		return nil //nolint:nilerr // there is nothing to wait for
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+		ctx = half
 	}
 	return poll(ctx, func() bool {
 		delivered := p.dispatcher.delivered()

@@ -136,6 +136,15 @@ func (p *pipe) stick() {
 	p.stuck = true
 }
 
+// awaitStuck waits until no more is taken.
+func (p *pipe) awaitStuck() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.stuck {
+		p.changed.Wait()
+	}
+}
+
 // next waits for the next frame.
 func (p *pipe) next() line {
 	p.mu.Lock()

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"math/bits"
+	"slices"
 	"sync"
 
 	"fanfare/models"
@@ -87,58 +88,72 @@ func (d *dispatcher) delivered() models.ID {
 	return d.position
 }
 
-// start sets where delivery begins.
+// start sets where delivery begins, unless it has begun.
 func (d *dispatcher) start(position models.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.position = position
+	if d.position.Epoch == "" {
+		d.position = position
+	}
 }
 
+// change is what a shard does with subscriptions at a position in the order.
+type change func(s *shard, subscriptions []*subscription, position models.ID)
+
 // subscribe adds those of the patterns that are new to the client, or none of them,
-// and queues apply with them at the position that it has in the order.
-func (d *dispatcher) subscribe(
-	c *Client, patterns []models.Pattern, apply func(s *shard, added []*subscription, position models.ID),
-) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	added, err := c.addSubscriptions(patterns, d.maxSubs)
+// and queues apply with them. The interest is counted before that: it may count too
+// much for a moment, but never too little.
+func (d *dispatcher) subscribe(c *Client, patterns []models.Pattern, apply change) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	added, err := c.addSubscriptionsLocked(patterns, d.maxSubs)
 	if err != nil {
 		return err
 	}
-	for _, sub := range added {
-		d.interests.add(sub.pattern, c.shard.index)
-	}
-	position := d.position
-	c.shard.queue.push(event{apply: func(s *shard) { apply(s, added, position) }})
+	d.count(added, d.interests.add)
+	d.queue(c, added, apply)
 	return nil
 }
 
 // unsubscribe removes the client's subscriptions to the patterns, or fails if there is
 // one that it does not have, and queues apply with them.
-func (d *dispatcher) unsubscribe(
-	c *Client, patterns []models.Pattern, apply func(s *shard, removed []*subscription, position models.ID),
-) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	removed, err := c.removeSubscriptions(patterns)
+func (d *dispatcher) unsubscribe(c *Client, patterns []models.Pattern, apply change) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	removed, err := c.removeSubscriptionsLocked(patterns)
 	if err != nil {
 		return err
 	}
-	for _, sub := range removed {
-		d.interests.remove(sub.pattern, c.shard.index)
-	}
-	position := d.position
-	c.shard.queue.push(event{apply: func(s *shard) { apply(s, removed, position) }})
+	d.queue(c, removed, apply)
+	d.count(removed, d.interests.remove)
 	return nil
 }
 
 // leave takes all subscriptions from a client for good, and queues apply with them.
-func (d *dispatcher) leave(c *Client, apply func(s *shard, removed []*subscription)) {
+func (d *dispatcher) leave(c *Client, apply change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	removed := c.leaveLocked()
+	d.queue(c, removed, apply)
+	d.count(removed, d.interests.remove)
+}
+
+// queue gives a change its place in the order.
+func (d *dispatcher) queue(c *Client, subscriptions []*subscription, apply change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	removed := c.leave()
-	for _, sub := range removed {
-		d.interests.remove(sub.pattern, c.shard.index)
+	position := d.position
+	c.shard.queue.push(event{apply: func(s *shard) { apply(s, subscriptions, position) }})
+}
+
+// count adds or removes interest, few at a time, so that publishers wait only shortly.
+func (d *dispatcher) count(subscriptions []*subscription, change func(p models.Pattern, shard int)) {
+	const atOnce = 32
+	for some := range slices.Chunk(subscriptions, atOnce) {
+		d.mu.Lock()
+		for _, sub := range some {
+			change(sub.pattern, sub.client.shard.index)
+		}
+		d.mu.Unlock()
 	}
-	c.shard.queue.push(event{apply: func(s *shard) { apply(s, removed) }})
 }

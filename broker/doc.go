@@ -14,6 +14,7 @@
 // compared afterwards.
 //
 // Locks are taken in this order, and nothing blocks, logs or calls out under them:
-// the engine's own, dispatcher.mu, Client.mu, then any one of directory.mu, queue.mu
-// and delivery.mu. What a shard owns has no lock.
+// the engine's own or Client.mu, then dispatcher.mu, then any one of directory.mu,
+// queue.mu, delivery.mu and budget.mu. PubSub.mu is taken alone. What a shard owns has
+// no lock.
 package broker

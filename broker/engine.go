@@ -27,7 +27,7 @@ type Engine interface {
 
 	// Read gives retained messages after one ID, up to and including another, that
 	// match one of the patterns: the oldest first, at most limit. An after of another
-	// epoch, or one that is not in the log yet, reads from the oldest.
+	// epoch, or beyond Position, reads from the oldest.
 	Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (Stretch, error)
 
 	// Topics gives the topics that have a retained message, in the order of their
@@ -44,9 +44,18 @@ type Engine interface {
 // Stretch is a part of the log.
 type Stretch struct {
 	Messages []*models.Message
-	// Complete tells that nothing that matched was removed from the log between the
-	// place that was asked for and the first of Messages.
-	Complete bool
+	// Removed is the furthest place from which a message that matched, or may have
+	// matched, was removed. Who has seen the log up to there, or further, has missed
+	// nothing but Messages; to whom it moved on while reading page by page, has.
+	Removed models.ID
+	// Newest is the log's Position at that moment.
+	Newest models.ID
+}
+
+// Recovered tells whether a place is one of this log, and whoever saw the log up to
+// there misses nothing but Messages.
+func (s Stretch) Recovered(after models.ID) bool {
+	return after.Epoch == s.Newest.Epoch && s.Removed.Sequence <= after.Sequence && after.Sequence <= s.Newest.Sequence
 }
 
 // Batch is what an engine delivers at a time, in the order of the log.

@@ -83,6 +83,13 @@ func (p *PubSub) subscribedTopics(filter models.TopicFilter) []models.TopicInfo 
 // eachTopic visits the entries of a directory of topics that the filter lets through,
 // until visit is false.
 func eachTopic[V any](d *directory[V], filter models.TopicFilter, visit func(name models.Topic, value V) bool) {
+	if filter.Pattern != "" && !filter.Pattern.HasWildcard() {
+		name := string(filter.Pattern)
+		if value, found := d.get(name); found && name > filter.After {
+			visit(models.Topic(name), value)
+		}
+		return
+	}
 	d.each(filter.After, filter.Pattern.Prefix(), func(name string, value V) bool {
 		if filter.Pattern != "" && !filter.Pattern.Matches(models.Topic(name)) {
 			return true

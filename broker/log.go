@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -143,40 +144,32 @@ func (l *log) forget(name models.Topic, t *topicLog) {
 }
 
 // read gives up to limit messages after a sequence and up to another that match one of
-// the patterns, in order, and tells whether none that matched was removed after it.
-func (l *log) read(patterns []models.Pattern, after, upTo uint64, limit int) ([]*models.Message, bool) {
-	var messages []*models.Message
-	removed := uint64(0)
+// the patterns, in order, and the newest sequence removed from a topic that matches.
+func (l *log) read(patterns []models.Pattern, after, upTo uint64, limit int) (messages []*models.Message, removed uint64) {
+	topics := make(map[*topicLog]struct{})
 	for _, p := range patterns {
-		if l.topics[models.Topic(p)] == nil {
+		if p.HasWildcard() || l.topics[models.Topic(p)] == nil {
 			removed = max(removed, l.forgotten)
 		}
+		l.addMatching(topics, p)
 	}
-	for t := range l.matching(patterns) {
+	for t := range topics {
 		removed = max(removed, t.removed)
 		messages = t.appendTo(messages, after, upTo, limit)
 	}
 	slices.SortFunc(messages, func(a, b *models.Message) int {
-		if a.ID.Sequence < b.ID.Sequence {
-			return -1
-		}
-		return 1
+		return cmp.Compare(a.ID.Sequence, b.ID.Sequence)
 	})
-	return messages[:min(len(messages), limit)], removed <= after
+	return messages[:min(len(messages), limit)], removed
 }
 
-// matching gives the topics that match one of the patterns, each once.
-func (l *log) matching(patterns []models.Pattern) map[*topicLog]struct{} {
-	topics := make(map[*topicLog]struct{})
-	for _, p := range patterns {
-		l.names.each("", p.Prefix(), func(name string, t *topicLog) bool {
-			if p.Matches(models.Topic(name)) {
-				topics[t] = struct{}{}
-			}
-			return p.HasWildcard() || name <= string(p)
-		})
-	}
-	return topics
+// addMatching adds the topics that match the pattern.
+func (l *log) addMatching(topics map[*topicLog]struct{}, p models.Pattern) {
+	filter := models.TopicFilter{Pattern: p}
+	eachTopic(&l.names, filter, func(_ models.Topic, t *topicLog) bool {
+		topics[t] = struct{}{}
+		return true
+	})
 }
 
 // appendTo appends up to limit of the topic's messages after a sequence and up to

@@ -94,12 +94,11 @@ func (m *Memory) Read(
 ) (Stretch, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := after.Epoch == m.epoch && after.Sequence <= m.log.newest
-	if !known {
+	if after.Epoch != m.epoch || after.Sequence > m.log.newest {
 		after = models.ID{}
 	}
-	messages, complete := m.log.read(patterns, after.Sequence, upTo.Sequence, limit)
-	return Stretch{Messages: messages, Complete: known && complete}, nil
+	messages, removed := m.log.read(patterns, after.Sequence, upTo.Sequence, limit)
+	return Stretch{Messages: messages, Removed: m.id(removed), Newest: m.id(m.log.newest)}, nil
 }
 
 // Topics implements Engine.

@@ -14,11 +14,11 @@ import (
 )
 
 func TestMemoryEngine(t *testing.T) {
-	enginetest.Run(t, func(*testing.T) broker.Engine { return broker.NewMemory(enginetest.Generous()) })
+	enginetest.Run(t, func(history broker.History) broker.Engine { return broker.NewMemory(history) })
 }
 
 func TestUnrulyEngineKeepsTheContract(t *testing.T) {
-	enginetest.Run(t, func(*testing.T) broker.Engine { return enginetest.NewUnruly(1) })
+	enginetest.Run(t, func(history broker.History) broker.Engine { return enginetest.NewUnruly(1, history) })
 }
 
 // startMemory gives a running engine that is closed with the test.
@@ -59,7 +59,7 @@ func retained(t *testing.T, m *broker.Memory, pattern models.Pattern, after mode
 	for _, message := range stretch.Messages {
 		data = append(data, string(message.Data))
 	}
-	return data, stretch.Complete
+	return data, stretch.Recovered(after)
 }
 
 func TestMemoryBoundsATopic(t *testing.T) {

@@ -23,7 +23,7 @@ const (
 func TestOrderUnderChurn(t *testing.T) {
 	engines := map[string]func() broker.Engine{
 		"memory": func() broker.Engine { return broker.NewMemory(enginetest.Generous()) },
-		"unruly": func() broker.Engine { return enginetest.NewUnruly(7) },
+		"unruly": func() broker.Engine { return enginetest.NewUnruly(7, enginetest.Generous()) },
 	}
 	for name, newEngine := range engines {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func (st stay) check(log []*models.Message) error {
 // TestGapIsTold: messages that are lost to the node are announced in every
 // subscription, and what comes after them comes.
 func TestGapIsTold(t *testing.T) {
-	engine := enginetest.NewUnruly(3)
+	engine := enginetest.NewUnruly(3, enginetest.Generous())
 	s := startOver(t, engine, defaults())
 	_, exact := s.join("a")
 	_, both := s.join("b", ">")
@@ -182,7 +182,7 @@ func TestGapIsTold(t *testing.T) {
 // TestAnotherEpochIsAGap: a log that begins anew has lost what the old one held, and
 // its small sequences are no repetition.
 func TestAnotherEpochIsAGap(t *testing.T) {
-	engine := enginetest.NewUnruly(4)
+	engine := enginetest.NewUnruly(4, enginetest.Generous())
 	s := startOver(t, engine, defaults())
 	_, conn := s.join("a")
 	for range 3 {

@@ -9,6 +9,10 @@ type outbox struct {
 	size int
 }
 
+// frameCost is what a frame that waits costs besides its bytes, in bytes, roughly. It
+// makes a heap of tiny frames count.
+const frameCost = 64
+
 // frame is shared with the outboxes of other clients and never changed.
 type frame struct {
 	bytes []byte
@@ -45,6 +49,14 @@ func (s *frameMemory) giveBack(lent []frame) {
 	if len(s.free) < maxFree && cap(lent) <= maxLent {
 		s.free = append(s.free, lent[:0])
 	}
+}
+
+// cost is what the frame costs the outbox that it waits in.
+func (f frame) cost() int { return len(f.bytes) + frameCost }
+
+// cost is what the outbox is bounded by, in bytes.
+func (o *outbox) cost() int {
+	return o.size + frameCost*(len(o.frames)-o.first)
 }
 
 func (o *outbox) push(f frame, memory *frameMemory) {

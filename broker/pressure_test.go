@@ -1,6 +1,8 @@
 package broker_test
 
 import (
+	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -68,6 +70,121 @@ func TestSlowClientHearsWhy(t *testing.T) {
 		t.Errorf("closed with %s", last.Code)
 	}
 	s.RemoveClient(c, models.CloseAbnormal)
+}
+
+// TestHiccup: a connection that was full for a moment, and says at once that it has room
+// again, is not cut off, however much stands in the queue before its turn.
+func TestHiccup(t *testing.T) {
+	const count = 500
+	options := defaults()
+	options.OutboxSize = 64 << 10
+	s := start(t, options)
+	_, conn := s.join("a")
+	release, stuck := make(chan struct{}), make(chan struct{})
+	var jam sync.Once
+	conn.mu.Lock()
+	conn.narrow = 1500
+	conn.writing = func() {
+		jam.Do(func() {
+			close(stuck)
+			<-release
+		})
+	}
+	conn.mu.Unlock()
+	data := `"` + strings.Repeat("x", 1000) + `"`
+	want := []models.ID{s.publish("a", data).ID}
+	<-stuck
+	for range count {
+		want = append(want, s.publish("a", data).ID)
+	}
+	close(release)
+	for _, id := range want {
+		if m := conn.want("message"); m.ID != id {
+			t.Fatalf("got %+v, want %v", m, id)
+		}
+	}
+}
+
+// TestTinyFramesCount: frames of a few bytes cost more than these, and fill an outbox.
+func TestTinyFramesCount(t *testing.T) {
+	options := defaults()
+	options.OutboxSize = 64 << 10
+	s := start(t, options)
+	c, conn := s.join("a")
+	conn.stick()
+	for n := 1; ; n++ {
+		if err := s.SendRaw(t.Context(), c, []byte("\n")); err != nil {
+			t.Fatal(err)
+		}
+		conn.mu.Lock()
+		closed := conn.closed
+		conn.mu.Unlock()
+		if closed == models.CloseSlowConsumer {
+			break
+		}
+		if n > options.OutboxSize/32 {
+			t.Fatalf("%d frames wait in an outbox of %d bytes", n, options.OutboxSize)
+		}
+	}
+}
+
+// TestGoodbyeGetsThrough: a peer that reads, but is behind, gets the close frame.
+func TestGoodbyeGetsThrough(t *testing.T) {
+	for _, reason := range []models.CloseCode{models.CloseNormal, models.CloseTooBig} {
+		s := start(t, defaults())
+		c, conn := s.join("a")
+		conn.mu.Lock()
+		conn.left = 500
+		conn.mu.Unlock()
+		data := `"` + strings.Repeat("x", 1000) + `"`
+		first := s.publish("a", data)
+		for range 10 {
+			s.publish("a", data)
+		}
+		conn.awaitStuck()
+		removed := make(chan models.CloseCode)
+		go func() { removed <- s.RemoveClient(c, reason) }()
+		if got := conn.awaitClose(); got != reason {
+			t.Errorf("closed for %v, want %v", got, reason)
+		}
+		if err := s.Send(t.Context(), c, models.NewPong(nil)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-removed:
+			t.Error("removed, although something is still to be written")
+		default:
+		}
+		conn.open()
+		if m := conn.want("message"); m.ID != first.ID {
+			t.Errorf("got %v, of which a part had left was %v", m.ID, first.ID)
+		}
+		if last := conn.want("close"); last.Code != strconv.Itoa(int(reason)) {
+			t.Errorf("closed with %s, want %d", last.Code, reason)
+		}
+		if got := <-removed; got != reason {
+			t.Errorf("removed for %v, want %v", got, reason)
+		}
+	}
+}
+
+// TestGoodbyeEndsWithTheConnection: a peer that takes nothing more does not keep its
+// client when the connection's time is up.
+func TestGoodbyeEndsWithTheConnection(t *testing.T) {
+	s := start(t, defaults())
+	c, conn := s.join("a")
+	conn.stick()
+	s.publish("a", "1")
+	removed := make(chan models.CloseCode)
+	go func() { removed <- s.RemoveClient(c, models.CloseNormal) }()
+	conn.awaitClose()
+	conn.mu.Lock()
+	conn.broken = errors.New("i/o timeout")
+	conn.mu.Unlock()
+	conn.open()
+	if got := <-removed; got != models.CloseNormal {
+		t.Errorf("removed for %v", got)
+	}
 }
 
 // TestNarrowConnection: what leaves in small pieces arrives whole and in order.

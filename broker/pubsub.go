@@ -41,13 +41,15 @@ type PubSub struct {
 	// clients is safe for concurrent use.
 	clients directory[*Client]
 
-	// mu guards closing. Publish and AddClient hold it for reading as long as they
-	// take, so that Close knows that none is under way.
+	// mu guards closing. Once it is set, no call is added to calls, which are those
+	// that Close waits for.
 	mu      sync.RWMutex
 	closing bool
+	calls   sync.WaitGroup
 }
 
-// New starts a PubSub over an engine, which from then on is the PubSub's to close.
+// New starts a PubSub over an engine, which from then on is the PubSub's to close. If
+// the engine does not start, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
 	p := &PubSub{options: options, engine: engine}
@@ -71,11 +73,10 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 func (p *PubSub) AddClient(
 	_ context.Context, by models.Caller, conn Conn, connection models.Connection,
 ) (*Client, error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.closing {
-		return nil, errClosing()
+	if err := p.enter(); err != nil {
+		return nil, err
 	}
+	defer p.calls.Done()
 	c, err := newClient(p.shards, by, conn, connection)
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func (p *PubSub) limits() models.Limits {
 // client again changes nothing.
 func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCode {
 	p.clients.delete(c.ID())
-	p.dispatcher.leave(c, func(s *shard, removed []*subscription) { s.remove(c, removed, reason) })
+	p.dispatcher.leave(c, func(s *shard, removed []*subscription, _ models.ID) { s.remove(c, removed, reason) })
 	<-c.removed
 	return c.closing
 }
@@ -121,16 +122,21 @@ func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
 }
 
 // Subscribe subscribes a client to patterns, all or none: CodeTooManySubscriptions. It
-// returns when the client's shard has applied it and queued the ack, with ref, whose
-// id is the position: every matching message after it will come. To subscribe again to
-// the same pattern changes nothing.
+// returns when the client's shard has applied it and queued the ack, whose id is set to
+// the position: every matching message after it will come. To subscribe again to the
+// same pattern changes nothing.
 func (p *PubSub) Subscribe(
-	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ref models.Ref,
+	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ack models.Ack,
 ) error {
+	patterns = distinct(patterns)
+	if len(patterns) > p.options.Subscriptions {
+		return errTooManySubscriptions(p.options.Subscriptions)
+	}
 	applied := make(chan struct{})
 	err := p.dispatcher.subscribe(c, patterns, func(s *shard, added []*subscription, position models.ID) {
 		s.list(added)
-		s.send(c, models.NewSubscriptionAck(models.ActionSubscribe, patterns, position, ref))
+		ack.ID = position
+		s.send(c, ack)
 		close(applied)
 	})
 	if err != nil {
@@ -141,14 +147,16 @@ func (p *PubSub) Subscribe(
 
 // Unsubscribe ends a client's subscriptions to patterns, all or none: CodeNotFound if
 // it does not have one of them. It returns when the client's shard has applied it and
-// queued the ack, with ref, after which nothing of those patterns comes.
+// queued the ack, whose id is set to the position, after which nothing of those
+// patterns comes.
 func (p *PubSub) Unsubscribe(
-	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ref models.Ref,
+	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ack models.Ack,
 ) error {
 	applied := make(chan struct{})
-	err := p.dispatcher.unsubscribe(c, patterns, func(s *shard, removed []*subscription, position models.ID) {
+	err := p.dispatcher.unsubscribe(c, distinct(patterns), func(s *shard, removed []*subscription, position models.ID) {
 		s.unlist(removed)
-		s.send(c, models.NewSubscriptionAck(models.ActionUnsubscribe, patterns, position, ref))
+		ack.ID = position
+		s.send(c, ack)
 		close(applied)
 	})
 	if err != nil {
@@ -181,24 +189,32 @@ func (p *PubSub) Publish(ctx context.Context, by models.Caller, draft models.Dra
 		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge,
 			"a message's data has at most %d bytes as JSON text", p.options.MessageSize)
 	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.closing {
-		return models.Receipt{}, errClosing()
+	if err := p.enter(); err != nil {
+		return models.Receipt{}, err
 	}
+	defer p.calls.Done()
 	draft.From = by.User
 	return p.engine.Publish(ctx, draft)
 }
 
 // Ready is nil when a publish would be taken, else it says why not.
 func (p *PubSub) Ready(ctx context.Context) error {
-	p.mu.RLock()
-	closing := p.closing
-	p.mu.RUnlock()
-	if closing {
-		return errClosing()
+	if err := p.enter(); err != nil {
+		return err
 	}
+	defer p.calls.Done()
 	return p.engine.Ready(ctx)
+}
+
+// enter adds a call to those that Close waits for, unless it has begun.
+func (p *PubSub) enter() error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closing {
+		return models.ErrShuttingDown()
+	}
+	p.calls.Add(1)
+	return nil
 }
 
 func wait(ctx context.Context, done <-chan struct{}) error {
@@ -212,12 +228,4 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 
 func errNoClient() error {
 	return models.Errorf(models.CodeNotFound, "no client has this id")
-}
-
-func errClosing() error {
-	return &models.Error{
-		Code:       models.CodeShuttingDown,
-		Message:    "the server is shutting down",
-		RetryAfter: time.Second,
-	}
 }

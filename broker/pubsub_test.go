@@ -75,14 +75,14 @@ func (s *service) join(patterns ...models.Pattern) (*broker.Client, *pipe) {
 
 func (s *service) subscribe(c *broker.Client, patterns ...models.Pattern) {
 	s.t.Helper()
-	if err := s.Subscribe(s.t.Context(), models.Caller{}, c, patterns, nil); err != nil {
+	if err := s.Subscribe(s.t.Context(), models.Caller{}, c, patterns, models.Ack{Type: "ack"}); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 func (s *service) unsubscribe(c *broker.Client, patterns ...models.Pattern) {
 	s.t.Helper()
-	if err := s.Unsubscribe(s.t.Context(), models.Caller{}, c, patterns, nil); err != nil {
+	if err := s.Unsubscribe(s.t.Context(), models.Caller{}, c, patterns, models.Ack{Type: "ack"}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -162,7 +162,7 @@ func TestPublishRefusesTooMuch(t *testing.T) {
 	s := start(t, options)
 	s.publish("a", "1234567890")
 	_, err := s.Publish(t.Context(), models.Caller{}, models.Draft{Topic: "a", Data: []byte("12345678901")})
-	if models.ErrorCode(err) != models.CodePayloadTooLarge {
+	if models.AsError(err).Code != models.CodePayloadTooLarge {
 		t.Errorf("error %v", err)
 	}
 }
@@ -208,13 +208,17 @@ func TestSubscriptionsAreAllOrNone(t *testing.T) {
 	options.Subscriptions = 3
 	s := start(t, options)
 	c, _ := s.join("a", "b")
-	err := s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d"}, nil)
-	if models.ErrorCode(err) != models.CodeTooManySubscriptions {
+	err := s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d"}, models.Ack{Type: "ack"})
+	if models.AsError(err).Code != models.CodeTooManySubscriptions {
 		t.Errorf("subscribe over the limit: %v", err)
 	}
-	s.subscribe(c, "a", "b", "c")
-	err = s.Unsubscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a", "x"}, nil)
-	if models.ErrorCode(err) != models.CodeNotFound {
+	err = s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d", "e", "f"}, models.Ack{Type: "ack"})
+	if models.AsError(err).Code != models.CodeTooManySubscriptions {
+		t.Errorf("subscribe to more than anybody may have: %v", err)
+	}
+	s.subscribe(c, "a", "b", "c", "a", "b")
+	err = s.Unsubscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a", "x"}, models.Ack{Type: "ack"})
+	if models.AsError(err).Code != models.CodeNotFound {
 		t.Errorf("unsubscribe of what is not there: %v", err)
 	}
 	info, err := s.Client(t.Context(), models.Caller{}, c.ID())
@@ -236,15 +240,15 @@ func TestRemovedClientIsGone(t *testing.T) {
 		t.Errorf("%d subscribers", receipt.Subscribers)
 	}
 	for name, err := range map[string]error{
-		"Subscribe":   s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, nil),
-		"Unsubscribe": s.Unsubscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, nil),
+		"Subscribe":   s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, models.Ack{Type: "ack"}),
+		"Unsubscribe": s.Unsubscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, models.Ack{Type: "ack"}),
 		"Disconnect":  s.Disconnect(t.Context(), models.Caller{}, c.ID(), models.CloseDisconnected),
 	} {
-		if models.ErrorCode(err) != models.CodeNotFound {
+		if models.AsError(err).Code != models.CodeNotFound {
 			t.Errorf("%s of a removed client: %v", name, err)
 		}
 	}
-	if _, err := s.Client(t.Context(), models.Caller{}, c.ID()); models.ErrorCode(err) != models.CodeNotFound {
+	if _, err := s.Client(t.Context(), models.Caller{}, c.ID()); models.AsError(err).Code != models.CodeNotFound {
 		t.Errorf("Client: %v", err)
 	}
 }
@@ -296,16 +300,16 @@ func TestLostConnectionIsClosed(t *testing.T) {
 }
 
 func TestEngineErrorsReachThePublisher(t *testing.T) {
-	engine := enginetest.NewUnruly(1)
+	engine := enginetest.NewUnruly(1, enginetest.Generous())
 	s := startOver(t, engine, defaults())
 	_, conn := s.join("a")
 	engine.GoAway()
 	_, err := s.Publish(t.Context(), models.Caller{}, models.Draft{Topic: "a", Data: []byte("1")})
-	if models.ErrorCode(err) != models.CodeEngineUnavailable || models.ErrorCode(s.Ready(t.Context())) != models.CodeEngineUnavailable {
+	if models.AsError(err).Code != models.CodeEngineUnavailable || models.AsError(s.Ready(t.Context())).Code != models.CodeEngineUnavailable {
 		t.Errorf("publish: %v, ready: %v", err, s.Ready(t.Context()))
 	}
 	_, err = s.Topics(t.Context(), models.Caller{}, models.TopicFilter{Page: models.Page{Limit: 1}})
-	if models.ErrorCode(err) != models.CodeEngineUnavailable {
+	if models.AsError(err).Code != models.CodeEngineUnavailable {
 		t.Errorf("topics: %v", err)
 	}
 	engine.ComeBack()
@@ -360,7 +364,7 @@ func TestLists(t *testing.T) {
 	if diff := cmp.Diff(want, topics); err != nil || diff != "" {
 		t.Errorf("topics: %v (-want +got):\n%s", err, diff)
 	}
-	if _, err := s.Topic(t.Context(), models.Caller{}, "all.x"); models.ErrorCode(err) != models.CodeNotFound {
+	if _, err := s.Topic(t.Context(), models.Caller{}, "all.x"); models.AsError(err).Code != models.CodeNotFound {
 		t.Errorf("a pattern made a topic: %v", err)
 	}
 	info, err := s.Topic(t.Context(), models.Caller{}, "t.9")

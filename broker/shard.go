@@ -16,7 +16,8 @@ const (
 )
 
 // shard owns a share of the clients, what they are subscribed to and their outboxes:
-// everything here happens in its one goroutine, and needs no lock.
+// everything here and in flush.go happens in its one goroutine, and needs no lock. A
+// panic in it ends the process: what it was at cannot be put right.
 type shard struct {
 	// Set by newShard, never changed.
 	index        int
@@ -31,6 +32,8 @@ type shard struct {
 	subscribers *patternMap[*subscriberList]
 	// dirty has the clients whose outbox has something that can be written.
 	dirty []*Client
+	// withRoom is where queue.takeWithRoom puts its result.
+	withRoom []*Client
 	// deliveries counts what was delivered, so that a client gets a message once.
 	deliveries uint64
 	scratch    []byte
@@ -76,7 +79,8 @@ func (s *shard) run() {
 	}
 }
 
-// applyAll applies events in order and flushes after every batchSize of them.
+// applyAll applies events in order and flushes after every batchSize of them, and at
+// the end.
 func (s *shard) applyAll(events []event) {
 	for i, e := range events {
 		if e.delivery != nil {
@@ -118,112 +122,6 @@ func (s *shard) deliver(d *delivery) {
 	if d.waiting.Add(-1) == 0 {
 		s.budget.giveBack(d.message)
 	}
-}
-
-// send queues a frame of the client's own.
-func (s *shard) send(c *Client, f models.ServerFrame) {
-	s.enqueue(c, frame{bytes: c.format.Event(f)})
-}
-
-// enqueue puts a frame into a client's outbox. A client whose outbox is full, although
-// its connection was offered all of it, is closed.
-func (s *shard) enqueue(c *Client, f frame) {
-	if c.closing != 0 {
-		return
-	}
-	if c.outbox.size+len(f.bytes) > s.outboxSize {
-		s.flush(c)
-		if c.outbox.size+len(f.bytes) > s.outboxSize {
-			s.close(c, models.CloseSlowConsumer)
-			return
-		}
-	}
-	s.push(c, f)
-}
-
-func (s *shard) push(c *Client, f frame) {
-	c.outbox.push(f, &s.memory)
-	switch {
-	case c.blocked:
-		c.queued.Store(int64(c.outbox.size))
-	case !c.dirty:
-		c.dirty = true
-		s.dirty = append(s.dirty, c)
-	}
-}
-
-// close queues the close frame, behind what waits or, for a slow consumer, in its
-// place. The connection ends in a bounded time; then its owner removes the client.
-func (s *shard) close(c *Client, code models.CloseCode) {
-	if c.closing != 0 {
-		return
-	}
-	c.closing = code
-	if code == models.CloseSlowConsumer {
-		c.outbox.discard()
-	}
-	s.push(c, frame{bytes: c.format.Close(code)})
-	c.conn.Close(code)
-}
-
-// flushAll writes what waits for the dirty clients, as far as it goes.
-func (s *shard) flushAll() {
-	for _, c := range s.dirty {
-		c.dirty = false
-		s.flush(c)
-	}
-	clear(s.dirty)
-	s.dirty = s.dirty[:0]
-}
-
-func (s *shard) flush(c *Client) {
-	for c.outbox.size > 0 && !c.blocked {
-		chunk := c.outbox.chunk(s.scratch)
-		n, err := c.conn.Write(chunk, c.room)
-		c.delivered.Add(uint64(c.outbox.advance(n, &s.memory))) //nolint:gosec // a count
-		if err != nil {
-			// The connection's owner removes the client.
-			c.outbox = outbox{}
-			if c.closing == 0 {
-				c.closing = models.CloseAbnormal
-				c.conn.Close(c.closing)
-			}
-		}
-		c.blocked = err == nil && n < len(chunk)
-	}
-	c.queued.Store(int64(c.outbox.size))
-}
-
-// unblock goes on with a client whose connection has room again.
-func (s *shard) unblock(c *Client) {
-	c.blocked = false
-	s.flush(c)
-}
-
-// add makes the client one of the shard's, and greets it.
-func (s *shard) add(c *Client, welcome models.ServerFrame) {
-	s.clients[c] = struct{}{}
-	c.nextPing = time.Now().Add(s.pingInterval)
-	s.send(c, welcome)
-}
-
-// remove forgets the client, after a last close frame if none has been sent. The
-// reason is the first that was given.
-func (s *shard) remove(c *Client, subscriptions []*subscription, code models.CloseCode) {
-	if _, present := s.clients[c]; !present {
-		return
-	}
-	delete(s.clients, c)
-	s.unlist(subscriptions)
-	if code == models.CloseAbnormal && c.closing == 0 {
-		c.closing = code
-	}
-	s.close(c, code)
-	s.flush(c)
-	// Whatever is left now will not be written.
-	c.outbox, c.blocked = outbox{}, true
-	c.queued.Store(0)
-	close(c.removed)
 }
 
 // list enters subscriptions, for the messages from here on.

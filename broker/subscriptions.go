@@ -1,32 +1,26 @@
 package broker
 
-import (
-	"slices"
-
-	"fanfare/models"
-)
+import "fanfare/models"
 
 // errGone answers whoever acts for a client that has left.
 func errGone() error {
 	return models.Errorf(models.CodeNotFound, "the client is gone")
 }
 
-// addSubscriptions adds those of the patterns that the client does not have yet, or
-// none of them if that were more than limit.
-func (c *Client) addSubscriptions(patterns []models.Pattern, limit int) ([]*subscription, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// addSubscriptionsLocked adds those of the patterns, which are distinct, that the client
+// does not have yet, or none of them if that were more than limit.
+func (c *Client) addSubscriptionsLocked(patterns []models.Pattern, limit int) ([]*subscription, error) {
 	if c.leaving {
 		return nil, errGone()
 	}
 	var added []*subscription
-	for _, p := range distinct(patterns) {
+	for _, p := range patterns {
 		if c.subscriptions[p] == nil {
 			added = append(added, &subscription{client: c, pattern: p})
 		}
 	}
 	if len(c.subscriptions)+len(added) > limit {
-		return nil, models.Errorf(models.CodeTooManySubscriptions, "a client has at most %d subscriptions", limit)
+		return nil, errTooManySubscriptions(limit)
 	}
 	if c.subscriptions == nil {
 		c.subscriptions = make(map[models.Pattern]*subscription, len(added))
@@ -37,16 +31,14 @@ func (c *Client) addSubscriptions(patterns []models.Pattern, limit int) ([]*subs
 	return added, nil
 }
 
-// removeSubscriptions removes the subscriptions to the patterns, or none of them if
-// the client does not have one.
-func (c *Client) removeSubscriptions(patterns []models.Pattern) ([]*subscription, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// removeSubscriptionsLocked removes the subscriptions to the patterns, which are
+// distinct, or none of them if the client does not have one.
+func (c *Client) removeSubscriptionsLocked(patterns []models.Pattern) ([]*subscription, error) {
 	if c.leaving {
 		return nil, errGone()
 	}
 	var removed []*subscription
-	for _, p := range distinct(patterns) {
+	for _, p := range patterns {
 		sub := c.subscriptions[p]
 		if sub == nil {
 			return nil, models.Errorf(models.CodeNotFound, "there is no subscription to %s", p)
@@ -59,10 +51,8 @@ func (c *Client) removeSubscriptions(patterns []models.Pattern) ([]*subscription
 	return removed, nil
 }
 
-// leave gives up all subscriptions. No others can be made after it.
-func (c *Client) leave() []*subscription {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// leaveLocked gives up all subscriptions. No others can be made after it.
+func (c *Client) leaveLocked() []*subscription {
 	removed := make([]*subscription, 0, len(c.subscriptions))
 	for _, sub := range c.subscriptions {
 		removed = append(removed, sub)
@@ -71,10 +61,22 @@ func (c *Client) leave() []*subscription {
 	return removed
 }
 
+// distinct gives the patterns in their order, each once.
 func distinct(patterns []models.Pattern) []models.Pattern {
 	if len(patterns) < 2 {
 		return patterns
 	}
-	sorted := slices.Sorted(slices.Values(patterns))
-	return slices.Compact(sorted)
+	seen := make(map[models.Pattern]struct{}, len(patterns))
+	once := make([]models.Pattern, 0, len(patterns))
+	for _, p := range patterns {
+		if _, found := seen[p]; !found {
+			seen[p] = struct{}{}
+			once = append(once, p)
+		}
+	}
+	return once
+}
+
+func errTooManySubscriptions(limit int) error {
+	return models.Errorf(models.CodeTooManySubscriptions, "a client has at most %d subscriptions", limit)
 }

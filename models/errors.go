@@ -49,15 +49,15 @@ func (e *Error) Error() string {
 	return string(e.Code) + ": " + e.Message
 }
 
+// ErrShuttingDown answers who comes while the server goes.
+func ErrShuttingDown() *Error {
+	return &Error{Code: CodeShuttingDown, Message: "the server is shutting down", RetryAfter: time.Second}
+}
+
 // AsError gives the Error in err's chain, or one of CodeInternal that tells nothing.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return Errorf(CodeInternal, "something went wrong in the server")
-}
-
-// ErrorCode is the code that a caller sees for err.
-func ErrorCode(err error) Code {
-	return AsError(err).Code
 }

@@ -68,10 +68,10 @@ type Limits struct {
 //
 //	{"type":"ack","action":"subscribe","topic":"news.*","id":"4kq9zt2m-1042","ref":1}
 type Ack struct {
-	Type   string    `json:"type"`
-	Action Action    `json:"action"`
-	Topic  string    `json:"topic,omitzero"`
-	Topics []Pattern `json:"topics,omitzero"`
+	Type   string   `json:"type"`
+	Action Action   `json:"action"`
+	Topic  string   `json:"topic,omitzero"`
+	Topics []string `json:"topics,omitzero"`
 	// ID is, of a subscription, its position: whatever matches after it will come;
 	// of a publish, the message's id.
 	ID  ID  `json:"id,omitzero"`
@@ -123,20 +123,15 @@ func NewWelcome(clientID string, pingInterval float64, limits Limits) Welcome {
 	}
 }
 
-// NewSubscriptionAck acknowledges a subscribe or unsubscribe of all those patterns.
-func NewSubscriptionAck(action Action, patterns []Pattern, position ID, ref Ref) Ack {
-	ack := Ack{Type: "ack", Action: action, ID: position, Ref: ref}
-	if len(patterns) == 1 {
-		ack.Topic = string(patterns[0])
-	} else {
-		ack.Topics = patterns
+// NewAck acknowledges a request. Its ID is still to be set.
+func NewAck(request Request) Ack {
+	return Ack{
+		Type:   "ack",
+		Action: request.Action,
+		Topic:  request.Topic,
+		Topics: request.Topics,
+		Ref:    request.Ref,
 	}
-	return ack
-}
-
-// NewPublishAck acknowledges a publish.
-func NewPublishAck(receipt Receipt, ref Ref) Ack {
-	return Ack{Type: "ack", Action: ActionPublish, Topic: string(receipt.Topic), ID: receipt.ID, Ref: ref}
 }
 
 // NewErrorFrame reports an error's code and message.

@@ -58,15 +58,15 @@ func TestServerFrames(t *testing.T) {
 				`"limits":{"message_size":1,"frame_size":2,"outbox_size":3,"subscriptions":4}}`,
 		},
 		"ack of one subscription": {
-			models.NewSubscriptionAck(models.ActionSubscribe, []models.Pattern{"a.>"}, id, models.Ref(`1.0`)),
+			models.Ack{Type: "ack", Action: models.ActionSubscribe, Topic: "a.>", ID: id, Ref: models.Ref(`1.0`)},
 			`{"type":"ack","action":"subscribe","topic":"a.>","id":"e-7","ref":1.0}`,
 		},
 		"ack of several": {
-			models.NewSubscriptionAck(models.ActionUnsubscribe, []models.Pattern{"a", "b"}, id, nil),
+			models.Ack{Type: "ack", Action: models.ActionUnsubscribe, Topics: []string{"a", "b"}, ID: id},
 			`{"type":"ack","action":"unsubscribe","topics":["a","b"],"id":"e-7"}`,
 		},
 		"ack of a publish": {
-			models.NewPublishAck(models.Receipt{ID: id, Topic: "a"}, models.Ref(`"x"`)),
+			models.Ack{Type: "ack", Action: models.ActionPublish, Topic: "a", ID: id, Ref: models.Ref(`"x"`)},
 			`{"type":"ack","action":"publish","topic":"a","id":"e-7","ref":"x"}`,
 		},
 		"error": {
@@ -82,6 +82,14 @@ func TestServerFrames(t *testing.T) {
 				t.Errorf("frame (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNewAckEchoesTheRequest(t *testing.T) {
+	request := models.Request{Action: models.ActionSubscribe, Topics: []string{"a", "a"}, Ref: models.Ref(`"x"`)}
+	want := models.Ack{Type: "ack", Action: models.ActionSubscribe, Topics: []string{"a", "a"}, Ref: models.Ref(`"x"`)}
+	if diff := cmp.Diff(want, models.NewAck(request)); diff != "" {
+		t.Errorf("ack (-want +got):\n%s", diff)
 	}
 }
 

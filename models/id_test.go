@@ -43,7 +43,7 @@ func TestParseIDRefuses(t *testing.T) {
 	}
 	for name, text := range cases {
 		t.Run(name, func(t *testing.T) {
-			if id, err := models.ParseID(text); models.ErrorCode(err) != models.CodeInvalidCursor {
+			if id, err := models.ParseID(text); models.AsError(err).Code != models.CodeInvalidCursor {
 				t.Errorf("ParseID(%q) = %v, %v", text, id, err)
 			}
 		})

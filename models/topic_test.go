@@ -66,7 +66,7 @@ func checkParsed(t *testing.T, function, got, text string, err error, valid bool
 	switch {
 	case valid && (err != nil || got != text):
 		t.Errorf("%s(%q) = %q, %v", function, text, got, err)
-	case !valid && models.ErrorCode(err) != models.CodeInvalidTopic:
+	case !valid && models.AsError(err).Code != models.CodeInvalidTopic:
 		t.Errorf("%s(%q): error %v, want %s", function, text, err, models.CodeInvalidTopic)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"fanfare/broker"
 	"fanfare/models"
@@ -20,6 +21,7 @@ type Sink struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	position models.ID
+	seen     map[models.ID]bool
 	admitted int
 	messages []*models.Message
 	closed   bool
@@ -29,7 +31,7 @@ var _ broker.Sink = (*Sink)(nil)
 
 // NewSink gives a sink that reports mistakes to t.
 func NewSink(t *testing.T) *Sink {
-	s := &Sink{t: t}
+	s := &Sink{t: t, seen: make(map[models.ID]bool)}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
@@ -58,8 +60,13 @@ func (s *Sink) Deliver(batch broker.Batch) int {
 		if s.admitted--; s.admitted < 0 {
 			s.t.Error("a message was delivered and not admitted")
 		}
-		if m.ID.Sequence > s.position.Sequence {
+		switch {
+		case s.seen[m.ID]:
+		case m.ID.Sequence <= s.position.Sequence:
+			s.t.Errorf("%v came after %v", m.ID, s.position)
+		default:
 			s.position = m.ID
+			s.seen[m.ID] = true
 			s.messages = append(s.messages, m)
 		}
 	}
@@ -67,11 +74,21 @@ func (s *Sink) Deliver(batch broker.Batch) int {
 	return 0
 }
 
-// Await waits for n messages in all, repeated ones aside, and gives them.
+// Await waits for n messages in all, repeated ones aside, and gives them, or fewer if
+// they do not come.
 func (s *Sink) Await(n int) []*models.Message {
+	const patience = time.Minute
+	late := false
+	timer := time.AfterFunc(patience, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.changed.Broadcast()
+	})
+	defer timer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.messages) < n {
+	for len(s.messages) < n && !late {
 		s.changed.Wait()
 	}
 	return s.messages

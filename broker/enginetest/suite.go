@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -13,9 +14,11 @@ import (
 )
 
 // Run tests the contract of broker.Engine. newEngine gives an engine with an empty log
-// that retains everything the tests publish; Run starts and closes it.
-func Run(t *testing.T, newEngine func(t *testing.T) broker.Engine) {
-	tests := map[string]func(t *testing.T, engine broker.Engine, sink *Sink){
+// that retains as much as history says; Run starts and closes it.
+func Run(t *testing.T, newEngine func(history broker.History) broker.Engine) {
+	small := Generous()
+	small.MaxMessagesPerTopic = 3
+	run(t, newEngine, Generous(), map[string]test{
 		"delivers in order":            testDelivery,
 		"orders concurrent publishers": testConcurrentPublishers,
 		"knows its position":           testPosition,
@@ -24,10 +27,18 @@ func Run(t *testing.T, newEngine func(t *testing.T) broker.Engine) {
 		"reads from unknown places":    testReadUnknown,
 		"lists topics":                 testTopics,
 		"is quiet after close":         testClose,
-	}
+	})
+	run(t, newEngine, small, map[string]test{
+		"says what was removed": testRemoved,
+	})
+}
+
+type test func(t *testing.T, engine broker.Engine, sink *Sink)
+
+func run(t *testing.T, newEngine func(history broker.History) broker.Engine, history broker.History, tests map[string]test) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			engine := newEngine(t)
+			engine := newEngine(history)
 			sink := NewSink(t)
 			position, err := engine.Start(t.Context(), sink)
 			if err != nil {
@@ -39,6 +50,7 @@ func Run(t *testing.T, newEngine func(t *testing.T) broker.Engine) {
 				if err := closeOnce(); err != nil {
 					t.Error(err)
 				}
+				sink.close()
 			})
 			test(t, closing{engine, closeOnce}, sink)
 		})
@@ -130,8 +142,9 @@ func testPosition(t *testing.T, engine broker.Engine, _ *Sink) {
 	}
 }
 
-// read reads and gives the sequences.
-func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, upTo models.ID, limit int) (ids []models.ID, complete bool) {
+// read reads and gives the ids, and whether who saw the log up to after misses nothing
+// else.
+func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, upTo models.ID, limit int) (ids []models.ID, recovered bool) {
 	t.Helper()
 	stretch, err := engine.Read(t.Context(), patterns, after, upTo, limit)
 	if err != nil {
@@ -140,7 +153,7 @@ func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, 
 	for _, m := range stretch.Messages {
 		ids = append(ids, m.ID)
 	}
-	return ids, stretch.Complete
+	return ids, stretch.Recovered(after)
 }
 
 func testRead(t *testing.T, engine broker.Engine, _ *Sink) {
@@ -168,9 +181,9 @@ func testRead(t *testing.T, engine broker.Engine, _ *Sink) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, complete := read(t, engine, []models.Pattern{"a"}, c.after, c.upTo, c.limit)
-			if diff := cmp.Diff(c.want, got); diff != "" || !complete {
-				t.Errorf("complete %v (-want +got):\n%s", complete, diff)
+			got, recovered := read(t, engine, []models.Pattern{"a"}, c.after, c.upTo, c.limit)
+			if diff := cmp.Diff(c.want, got); diff != "" || !recovered {
+				t.Errorf("recovered %v (-want +got):\n%s", recovered, diff)
 			}
 		})
 	}
@@ -188,10 +201,46 @@ func testReadPatterns(t *testing.T, engine broker.Engine, _ *Sink) {
 		publish(t, engine, "ab.c", "0")
 	}
 	for _, patterns := range [][]models.Pattern{{"a.>"}, {"a.*", "a.c.d"}, {"a.b", "a.>", "*.b", "a.*.d"}} {
-		got, complete := read(t, engine, patterns, start, want[len(want)-1], 100)
-		if diff := cmp.Diff(want, got); diff != "" || !complete {
-			t.Errorf("%q: complete %v (-want +got):\n%s", patterns, complete, diff)
+		got, recovered := read(t, engine, patterns, start, want[len(want)-1], 100)
+		if diff := cmp.Diff(want, got); diff != "" || !recovered {
+			t.Errorf("%q: recovered %v (-want +got):\n%s", patterns, recovered, diff)
 		}
+	}
+}
+
+// testRemoved runs with three messages a topic.
+func testRemoved(t *testing.T, engine broker.Engine, _ *Sink) {
+	start, err := engine.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := publish(t, engine, "quiet", "1").ID
+	var busy []models.ID
+	for range 10 {
+		busy = append(busy, publish(t, engine, "busy", "1").ID)
+	}
+	cases := map[string]struct {
+		pattern   models.Pattern
+		after     models.ID
+		limit     int
+		recovered bool
+		want      []models.ID
+	}{
+		"nothing of this topic":         {"quiet", start, 9, true, []models.ID{quiet}},
+		"all that was removed was seen": {"busy", busy[6], 9, true, busy[7:]},
+		"the last removed was not":      {"busy", busy[5], 9, false, busy[7:]},
+		"from the beginning":            {"busy", start, 9, false, busy[7:]},
+		"one of several topics":         {">", quiet, 9, false, busy[7:]},
+		"on the first of several pages": {">", start, 2, false, []models.ID{quiet, busy[7]}},
+		"on a later page":               {">", busy[7], 2, true, busy[8:]},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, recovered := read(t, engine, []models.Pattern{c.pattern}, c.after, busy[9], c.limit)
+			if diff := cmp.Diff(c.want, got); diff != "" || recovered != c.recovered {
+				t.Errorf("recovered %v (-want +got):\n%s", recovered, diff)
+			}
+		})
 	}
 }
 
@@ -201,9 +250,9 @@ func testReadUnknown(t *testing.T, engine broker.Engine, _ *Sink) {
 		"another epoch": {Epoch: "other", Sequence: id.Sequence},
 		"the future":    {Epoch: id.Epoch, Sequence: id.Sequence + 1},
 	} {
-		got, complete := read(t, engine, []models.Pattern{"a"}, after, id, 100)
-		if diff := cmp.Diff([]models.ID{id}, got); diff != "" || complete {
-			t.Errorf("%s: complete %v (-want +got):\n%s", name, complete, diff)
+		got, recovered := read(t, engine, []models.Pattern{"a"}, after, id, 100)
+		if diff := cmp.Diff([]models.ID{id}, got); diff != "" || recovered {
+			t.Errorf("%s: recovered %v (-want +got):\n%s", name, recovered, diff)
 		}
 	}
 }
@@ -245,11 +294,15 @@ func testTopics(t *testing.T, engine broker.Engine, _ *Sink) {
 	}
 }
 
+// testClose closes an engine that still has something to deliver.
 func testClose(t *testing.T, engine broker.Engine, sink *Sink) {
-	publish(t, engine, "a", "1")
+	for range 1000 {
+		publish(t, engine, "a", "1")
+	}
 	sink.Await(1)
 	if err := engine.Close(); err != nil {
 		t.Fatal(err)
 	}
 	sink.close()
+	runtime.Gosched() // whoever would still deliver may do it now
 }

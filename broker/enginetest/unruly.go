@@ -13,7 +13,8 @@ import (
 // any size, and what it has delivered already; told to, it loses messages, goes away
 // and comes back, or comes back as another log. It keeps the contract all the while.
 type Unruly struct {
-	random *rand.Rand
+	history broker.History
+	random  *rand.Rand
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -29,19 +30,17 @@ type Unruly struct {
 
 var _ broker.Engine = (*Unruly)(nil)
 
-// NewUnruly gives an engine whose bad day is the one of that seed.
-func NewUnruly(seed uint64) *Unruly {
+// NewUnruly gives an engine that retains as much as history says, and whose bad day is
+// the one of that seed.
+func NewUnruly(seed uint64, history broker.History) *Unruly {
 	u := &Unruly{
-		random: rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // a test's chance
-		ended:  make(chan struct{}),
+		history: history,
+		log:     broker.NewMemory(history),
+		random:  rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // a test's chance
+		ended:   make(chan struct{}),
 	}
 	u.changed = sync.NewCond(&u.mu)
-	u.log = newLog()
 	return u
-}
-
-func newLog() *broker.Memory {
-	return broker.NewMemory(Generous())
 }
 
 // Start implements broker.Engine.
@@ -114,7 +113,7 @@ func (u *Unruly) Lose() {
 
 // Forget makes it come back as another, empty log: with another epoch, from 1.
 func (u *Unruly) Forget(ctx context.Context) error {
-	fresh := newLog()
+	fresh := broker.NewMemory(u.history)
 	if _, err := fresh.Start(ctx, pendingSink{u}); err != nil {
 		return err
 	}

@@ -1,0 +1,74 @@
+package app_test
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
+
+	"fanfare/app"
+)
+
+// asProcess in the environment makes the test binary the fanfare command.
+const asProcess = "TEST_RUN_AS_FANFARE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProcess) != "" {
+		os.Exit(app.Main())
+	}
+	goleak.VerifyTestMain(m,
+		// fasthttp's own, which end later or never.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
+
+// startProcess runs a server in a process of its own. Its stop sends SIGTERM, its stopped
+// has an error unless the exit status was 0.
+func startProcess(t *testing.T, environ ...string) *server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	process := exec.CommandContext(ctx, os.Args[0], "--address", "127.0.0.1:0") //nolint:gosec // itself
+	process.Env = append(os.Environ(), asProcess+"=1", "FANFARE_LOG_FORMAT=json")
+	process.Env = append(process.Env, environ...)
+	process.Dir = t.TempDir()
+	stderr, err := process.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, stop: func() { _ = process.Process.Signal(syscall.SIGTERM) }}
+	stopped := make(chan error, 1)
+	s.stopped = stopped
+	lines := bufio.NewScanner(stderr)
+	for s.address == "" {
+		var line struct {
+			Msg     string `json:"msg"`
+			Address string `json:"address"`
+		}
+		if !lines.Scan() || json.Unmarshal(lines.Bytes(), &line) != nil {
+			t.Fatalf("the server did not start: %s", lines.Text())
+		}
+		if line.Msg == "listening" {
+			s.address = line.Address
+		}
+	}
+	go func() {
+		for lines.Scan() {
+			t.Log(lines.Text())
+		}
+		stopped <- process.Wait()
+		close(stopped)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-stopped
+	})
+	return s
+}

@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"time"
+
+	"fanfare/models"
+)
+
+// This file is what a shard does with its clients' outboxes.
+
+// add makes the client one of the shard's, and greets it.
+func (s *shard) add(c *Client, welcome models.ServerFrame) {
+	s.clients[c] = struct{}{}
+	c.nextPing = time.Now().Add(s.pingInterval)
+	s.send(c, welcome)
+}
+
+// send queues a frame of the client's own.
+func (s *shard) send(c *Client, f models.ServerFrame) {
+	s.enqueue(c, frame{bytes: c.format.Event(f)})
+}
+
+// enqueue puts a frame into a client's outbox. A client whose outbox is full, although
+// its connection was offered all of it just now, is closed.
+func (s *shard) enqueue(c *Client, f frame) {
+	if c.closing != 0 {
+		return
+	}
+	if c.outbox.cost()+f.cost() > s.outboxSize {
+		c.blocked = false
+		s.flush(c)
+		if c.outbox.cost()+f.cost() > s.outboxSize {
+			s.close(c, models.CloseSlowConsumer)
+			return
+		}
+	}
+	s.push(c, f)
+}
+
+func (s *shard) push(c *Client, f frame) {
+	c.outbox.push(f, &s.memory)
+	if c.blocked {
+		c.queued.Store(int64(c.outbox.size))
+		return
+	}
+	s.markDirty(c)
+}
+
+func (s *shard) markDirty(c *Client) {
+	if !c.dirty {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
+}
+
+// flushAll writes what waits for the dirty clients, and for those whose connection has
+// room again, as far as it goes.
+func (s *shard) flushAll() {
+	s.withRoom = s.queue.takeWithRoom(s.withRoom)
+	for _, c := range s.withRoom {
+		c.blocked = false
+		s.markDirty(c)
+	}
+	clear(s.withRoom)
+	for _, c := range s.dirty {
+		c.dirty = false
+		s.flush(c)
+	}
+	clear(s.dirty)
+	s.dirty = s.dirty[:0]
+}
+
+func (s *shard) flush(c *Client) {
+	for c.outbox.size > 0 && !c.blocked {
+		chunk := c.outbox.chunk(s.scratch)
+		n, err := c.conn.Write(chunk, c.room)
+		c.delivered.Add(uint64(c.outbox.advance(n, &s.memory))) //nolint:gosec // a count
+		if err != nil {
+			s.lose(c)
+		}
+		c.blocked = err == nil && n < len(chunk)
+	}
+	c.queued.Store(int64(c.outbox.size))
+	if c.removing && c.outbox.size == 0 {
+		s.finish(c)
+	}
+}
+
+// lose gives up a connection that cannot be written to. Its owner removes the client.
+func (s *shard) lose(c *Client) {
+	c.outbox = outbox{}
+	if c.closing == 0 {
+		c.closing = models.CloseAbnormal
+		c.conn.Close(c.closing)
+	}
+}
+
+// close queues the close frame, behind what waits or, for a slow consumer, in its
+// place. The connection ends in a bounded time; then its owner removes the client.
+func (s *shard) close(c *Client, code models.CloseCode) {
+	if c.closing != 0 {
+		return
+	}
+	c.closing = code
+	if code == models.CloseSlowConsumer {
+		c.outbox.discard()
+	}
+	s.push(c, frame{bytes: c.format.Close(code)})
+	c.conn.Close(code)
+}
+
+// remove ends a client whose connection has ended on the peer's side. A peer that may
+// still read gets a last close frame, in place of what waits for it, unless it got
+// another before. Then, or when the connection's time is up, the client is forgotten.
+func (s *shard) remove(c *Client, subscriptions []*subscription, code models.CloseCode) {
+	if c.removing {
+		return
+	}
+	c.removing = true
+	s.unlist(subscriptions)
+	if code == models.CloseAbnormal {
+		s.lose(c)
+	} else if c.closing == 0 {
+		c.outbox.discard()
+		s.close(c, code)
+	}
+	s.flush(c)
+}
+
+// finish forgets a client to whose connection nothing will be written any more.
+func (s *shard) finish(c *Client) {
+	if _, present := s.clients[c]; !present {
+		return
+	}
+	delete(s.clients, c)
+	close(c.removed)
+}
