@@ -7,6 +7,8 @@ import (
 	"fanfare/app"
 )
 
+// main runs the command line. What follows is the header of the OpenAPI files.
+//
 //	@title						Fanfare
 //	@version					1.0
 //	@description				Real-time pub/sub: publish a message with curl, and every subscriber has it a moment later. Errors are problem details (RFC 9457) with a stable code.

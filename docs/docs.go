@@ -358,7 +358,7 @@ const docTemplate = `{
                         }
                     },
                     "400": {
-                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body)",
+                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -513,7 +513,7 @@ const docTemplate = `{
                 "request_id": {
                     "description": "RequestID finds the request in the server's log.",
                     "type": "string",
-                    "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                    "example": "dlisdyti-5"
                 },
                 "status": {
                     "type": "integer",

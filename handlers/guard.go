@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"slices"
@@ -21,7 +22,8 @@ import (
 //     following a link to one of the server's pages is not.
 func (a *api) guard(c *fiber.Ctx) error {
 	switch {
-	case !isLoopbackHost(c.Context().Host()):
+	// The first is the request target's, if that names one.
+	case !isLoopbackHost(c.Context().Host()) || !isLoopbackHost(c.Request().Header.Host()):
 		return forbidden("without authentication, the Host must be localhost or a loopback address")
 	case isForwarded(c):
 		return forbidden("without authentication, requests through a proxy are refused")
@@ -49,10 +51,15 @@ func isLoopbackHost(host []byte) bool {
 	return err == nil && address.IsLoopback() && address.Zone() == ""
 }
 
+// isForwarded tells whether a proxy has left its mark. fasthttp has brought the names
+// into this spelling.
 func isForwarded(c *fiber.Ctx) bool {
 	for name := range c.Request().Header.All() {
-		if len(name) >= len("Forwarded") && (strings.EqualFold(string(name), "Forwarded") ||
-			strings.HasPrefix(strings.ToLower(string(name)), "x-forwarded-")) {
+		switch string(name) {
+		case "Forwarded", "Via", "X-Real-Ip":
+			return true
+		}
+		if bytes.HasPrefix(name, []byte("X-Forwarded-")) {
 			return true
 		}
 	}

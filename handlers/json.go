@@ -17,19 +17,25 @@ func encodeJSON(v any) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
+// notJSON answers a text that is no I-JSON (RFC 7493).
+func notJSON(what string) error {
+	return models.Errorf(models.CodeInvalidJSON,
+		"%s must be valid JSON, in UTF-8, without a name twice in one object, and nested at most 10,000 deep", what)
+}
+
 // compactJSON takes the white space out of a JSON text, in place. The text must be one
 // value of I-JSON (RFC 7493): valid UTF-8, no name twice in one object.
 func compactJSON(text []byte) (jsontext.Value, error) {
 	value := jsontext.Value(text)
 	if err := value.Compact(jsontext.AllowInvalidUTF8(false), jsontext.AllowDuplicateNames(false)); err != nil {
-		return nil, models.Errorf(models.CodeInvalidJSON, "not valid JSON")
+		return nil, notJSON("data")
 	}
 	return value, nil
 }
 
 // decodeRequest reads a client's frame. Unknown fields are errors: whoever asks for
-// what this server does not know must not believe that it was understood. The ref of
-// a frame that is JSON is read even if the rest is wrong.
+// what this server does not know must not believe that it was understood. The ref is
+// read even if the rest is wrong, unless the frame cannot be read at all.
 func decodeRequest(frame []byte) (request models.Request, err error) {
 	err = json.Unmarshal(frame, &request, json.RejectUnknownMembers(true))
 	if err == nil {
@@ -39,21 +45,21 @@ func decodeRequest(frame []byte) (request models.Request, err error) {
 		}
 		return request, err
 	}
-	if _, isSyntax := errors.AsType[*jsontext.SyntacticError](err); isSyntax {
-		return models.Request{}, models.Errorf(models.CodeInvalidJSON, "a frame is one JSON object, and this is not valid JSON")
-	}
 	var onlyRef struct {
 		Ref models.Ref `json:"ref"`
 	}
-	if json.Unmarshal(frame, &onlyRef) != nil || checkRef(onlyRef.Ref) != nil {
+	if json.Unmarshal(frame, &onlyRef, jsontext.AllowDuplicateNames(true)) != nil || checkRef(onlyRef.Ref) != nil {
 		onlyRef.Ref = nil
 	}
 	return models.Request{Ref: onlyRef.Ref}, describeMismatch(err)
 }
 
-// describeMismatch says which field of a frame is wrong.
+// describeMismatch says what is wrong with a frame, or with which field.
 func describeMismatch(err error) error {
 	const maxShown = 64
+	if _, isSyntax := errors.AsType[*jsontext.SyntacticError](err); isSyntax {
+		return notJSON("a frame")
+	}
 	var field string
 	if mismatch, ok := errors.AsType[*json.SemanticError](err); ok {
 		field = strings.TrimPrefix(string(mismatch.JSONPointer), "/")

@@ -27,7 +27,8 @@ func (a *api) toSwagger(c *fiber.Ctx) error {
 // swaggerSpec answers GET /swagger/doc.json.
 func (a *api) swaggerSpec(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.SendString(docs.SwaggerInfo.ReadDoc())
+	spec := *docs.SwaggerInfo // ReadDoc changes its receiver
+	return c.SendString(spec.ReadDoc())
 }
 
 // swaggerFile answers for the two of Swagger UI's own files that our page needs. Its

@@ -2,27 +2,17 @@ package handlers
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 
 	"fanfare/models"
 )
 
 const problemType = "application/problem+json"
-
-// A request whose body is too large is read on for a while before the answer, so that
-// a client that sends first and reads later gets to see it.
-const (
-	drainSize = 8 << 20
-	drainTime = 2 * time.Second
-)
 
 // fail answers with what went wrong: RFC 9457. The details of an error that is not for
 // the caller go into the log.
@@ -30,9 +20,6 @@ func (a *api) fail(c *fiber.Ctx, err error) error {
 	e := translate(err)
 	if e.Code == models.CodeInternal {
 		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
-	}
-	if e.Code == models.CodePayloadTooLarge {
-		drain(c)
 	}
 	return answerProblem(c, e)
 }
@@ -111,30 +98,7 @@ func statusOf(code models.Code) int {
 	}
 }
 
-// drain reads what is left of a body that was refused, a bounded amount.
-func drain(c *fiber.Ctx) {
-	conn := c.Context().Conn()
-	if conn == nil || conn.SetReadDeadline(time.Now().Add(drainTime)) != nil {
-		return
-	}
-	_, _ = io.CopyN(io.Discard, conn, drainSize)
-	c.Context().SetConnectionClose()
-}
-
 // panicked logs a panic of a handler. The caller sees CodeInternal.
 func (a *api) panicked(c *fiber.Ctx, cause any) {
 	a.Logger.Error("handler_panicked", "cause", cause, "stack", string(debug.Stack()), "request_id", requestID(c))
-}
-
-// answerUnknownMethods gives a method that Fiber does not know a problem like any
-// other: by itself Fiber answers it past the error handler.
-func answerUnknownMethods(app *fiber.App) {
-	known := app.Server().Handler
-	app.Server().Handler = func(ctx *fasthttp.RequestCtx) {
-		if slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
-			known(ctx)
-			return
-		}
-		app.Server().ErrorHandler(ctx, fasthttp.ErrGetOnly)
-	}
 }

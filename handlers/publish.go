@@ -24,7 +24,7 @@ import (
 //	@Param			name	path		string	true	"the topic, percent-encoded"	example(news.eu)
 //	@Param			message	body		object	true	"any JSON, or text, or bytes"
 //	@Success		200		{object}	models.Receipt
-//	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body)"
+//	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		413		{object}	models.Problem	"payload_too_large"
 //	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
@@ -36,9 +36,15 @@ func (a *api) publish(c *fiber.Ctx) error {
 		return err
 	}
 	// Fiber would inflate an encoded body, however large it becomes.
-	if encoding := c.Get(fiber.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		c.Set(fiber.HeaderAcceptEncoding, "identity")
-		return models.Errorf(models.CodeUnsupportedEncoding, "the body must come without Content-Encoding")
+	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
+		if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
+			c.Set(fiber.HeaderAcceptEncoding, "identity")
+			return models.Errorf(models.CodeUnsupportedEncoding, "the body must come without Content-Encoding")
+		}
+	}
+	// To take the key and not keep it would be worse than to refuse it.
+	if c.Get("Idempotency-Key") != "" {
+		return models.Errorf(models.CodeInvalidRequest, "Idempotency-Key is not supported yet")
 	}
 	draft := models.Draft{Topic: topic}
 	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), c.Request().Body())
@@ -64,8 +70,7 @@ func parseBody(contentType string, body []byte) (data jsontext.Value, encoding s
 			return data, "", nil
 		}
 		if kind == kindJSON {
-			return nil, "", models.Errorf(models.CodeInvalidJSON,
-				"the body is declared as JSON and is not valid JSON; send text as text/plain")
+			return nil, "", notJSON("a body that is declared as JSON")
 		}
 	}
 	if kind != kindBinary && utf8.Valid(body) {
@@ -89,12 +94,12 @@ const (
 )
 
 func kindOf(contentType string) bodyKind {
-	media, _, err := mime.ParseMediaType(contentType)
+	media, _, _ := mime.ParseMediaType(contentType)
 	switch {
 	case contentType == "", media == fiber.MIMEApplicationForm:
 		// curl -d declares a form, whatever the data are.
 		return kindUndeclared
-	case err == nil && (media == fiber.MIMEApplicationJSON || strings.HasSuffix(media, "+json")):
+	case media == fiber.MIMEApplicationJSON || strings.HasSuffix(media, "+json"):
 		return kindJSON
 	case media == fiber.MIMEOctetStream || slices.Contains([]string{"image", "audio", "video"}, mainType(media)):
 		return kindBinary

@@ -47,11 +47,13 @@ func New(options Options) *fiber.App {
 		CaseSensitive:         true,
 		StrictRouting:         true,
 		DisableStartupMessage: true,
-		ErrorHandler:          a.fail,
-		JSONEncoder:           encodeJSON,
-		ReadBufferSize:        maxHeaderSize,
-		ReadTimeout:           options.ReadTimeout,
-		IdleTimeout:           options.IdleTimeout,
+		// A form is a message like any other, byte for byte.
+		DisablePreParseMultipartForm: true,
+		ErrorHandler:                 a.fail,
+		JSONEncoder:                  encodeJSON,
+		ReadBufferSize:               maxHeaderSize,
+		ReadTimeout:                  options.ReadTimeout,
+		IdleTimeout:                  options.IdleTimeout,
 	})
 	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
 
@@ -68,8 +70,10 @@ func New(options Options) *fiber.App {
 	app.Get("/swagger", a.toSwagger)
 	app.Get("/swagger/", a.swagger)
 	app.Get("/swagger/doc.json", a.swaggerSpec)
-	app.Get("/swagger/:file", a.swaggerFile())
+	app.Get("/swagger/swagger-ui.css", a.swaggerFile)
+	app.Get("/swagger/swagger-ui-bundle.js", a.swaggerFile)
 
-	answerUnknownMethods(app)
+	refuseUnknownMethods(app)
+	drainRefused(app)
 	return app
 }

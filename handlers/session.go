@@ -56,7 +56,7 @@ func (s *session) subscribe(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.api.PubSub.Subscribe(s.ctx, s.client.Caller(), s.client, patterns, request.Ref)
+	return s.api.PubSub.Subscribe(s.ctx, s.client.Caller(), s.client, patterns, models.NewAck(request))
 }
 
 func (s *session) unsubscribe(request models.Request) error {
@@ -64,7 +64,7 @@ func (s *session) unsubscribe(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.api.PubSub.Unsubscribe(s.ctx, s.client.Caller(), s.client, patterns, request.Ref)
+	return s.api.PubSub.Unsubscribe(s.ctx, s.client.Caller(), s.client, patterns, models.NewAck(request))
 }
 
 func (s *session) publish(request models.Request) error {
@@ -76,7 +76,9 @@ func (s *session) publish(request models.Request) error {
 	if err != nil || request.Ref == nil {
 		return err
 	}
-	return s.api.PubSub.Send(s.ctx, s.client, models.NewPublishAck(receipt, request.Ref))
+	ack := models.NewAck(request)
+	ack.ID = receipt.ID
+	return s.api.PubSub.Send(s.ctx, s.client, ack)
 }
 
 // fail tells the client what went wrong. The connection stays open.

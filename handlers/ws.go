@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"encoding/base64"
+	"runtime/debug"
 	"strings"
 
 	"github.com/gofiber/contrib/websocket"
@@ -27,11 +28,8 @@ const callerKey = "caller"
 //	@Router			/ws [get]
 func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	key, err := base64.StdEncoding.DecodeString(c.Get("Sec-WebSocket-Key"))
-	if !websocket.IsWebSocketUpgrade(c) || err != nil || len(key) != 16 {
-		c.Set(fiber.HeaderConnection, "Upgrade")
-		c.Set(fiber.HeaderUpgrade, "websocket")
-		c.Set(fiber.HeaderSecWebSocketVersion, "13")
-		return fiber.ErrUpgradeRequired
+	if !websocket.IsWebSocketUpgrade(c) || !staysOpen(c) || err != nil || len(key) != 16 {
+		return requireUpgrade(c)
 	}
 	if err := a.PubSub.Ready(c.UserContext()); err != nil {
 		return err
@@ -40,22 +38,36 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	return c.Next()
 }
 
+// staysOpen tells whether the connection can outlive the request. After any other,
+// fasthttp would close it although it has answered the handshake.
+func staysOpen(c *fiber.Ctx) bool {
+	header := &c.Request().Header
+	return header.IsHTTP11() && !header.ConnectionClose()
+}
+
+// requireUpgrade says how this route wants to be asked (RFC 9110, section 15.5.22).
+func requireUpgrade(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderConnection, "Upgrade")
+	c.Set(fiber.HeaderUpgrade, "websocket")
+	c.Set(fiber.HeaderSecWebSocketVersion, "13")
+	return fiber.ErrUpgradeRequired
+}
+
 // webSocket serves the connection after the handshake.
 func (a *api) webSocket() fiber.Handler {
 	upgrade := websocket.New(a.serveWebSocket, websocket.Config{
 		RecoverHandler: func(*websocket.Conn) {
 			if cause := recover(); cause != nil {
-				a.Logger.Error("connection_panicked", "cause", cause)
+				a.Logger.Error("connection_panicked", "cause", cause, "stack", string(debug.Stack()))
 			}
 		},
 	})
 	return func(c *fiber.Ctx) error {
-		if err := upgrade(c); err != nil {
+		if upgrade(c) != nil {
 			// The upgrader has begun an answer of its own.
 			c.Response().Reset()
 			c.Set(fiber.HeaderXRequestID, requestID(c))
-			c.Set(fiber.HeaderSecWebSocketVersion, "13")
-			return err
+			return requireUpgrade(c)
 		}
 		return nil
 	}

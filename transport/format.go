@@ -60,7 +60,7 @@ func seal(opcode byte, buf []byte) []byte {
 	switch {
 	case size < 126:
 		start = maxHeader - 2
-		buf[start+1] = byte(size)
+		buf[start+1] = byte(size) //nolint:gosec // less than 126
 	case size <= 0xFFFF:
 		start = maxHeader - 4
 		buf[start+1] = 126

@@ -58,9 +58,19 @@ func NewWebSocket(ws *websocket.Conn, options Options) *WebSocket {
 	if hijacked, ok := socket.(interface{ UnsafeConn() net.Conn }); ok {
 		socket = hijacked.UnsafeConn()
 	}
-	c := &WebSocket{ws: ws, socket: socket, direct: newDirectWriter(socket), options: options}
+	mute(ws)
 	ws.SetReadLimit(int64(options.FrameSize))
-	return c
+	return &WebSocket{ws: ws, socket: socket, direct: newDirectWriter(socket), options: options}
+}
+
+// mute keeps the library from writing: what is wrong with a frame it would answer by
+// itself, into the middle of what Write has begun, and leave a deadline on the socket.
+// After a write that failed it writes nothing more. Not for TLS, which does not get over
+// a write that ran out of time.
+func mute(ws *websocket.Conn) {
+	_ = ws.SetWriteDeadline(time.Unix(1, 0))
+	_ = ws.WriteMessage(websocket.BinaryMessage, nil)
+	_ = ws.NetConn().SetWriteDeadline(time.Time{})
 }
 
 // Format implements broker.Conn.
@@ -115,7 +125,8 @@ func (c *WebSocket) linger() {
 
 // Read hands every message of the peer to receive and every ready-made answer to a
 // control frame to reply, until the connection ends, and returns why. An answer must
-// leave through Write.
+// leave through Write. Both may take their time: meanwhile nothing more is read, of this
+// connection alone. What the peer sends after a Close is dropped.
 func (c *WebSocket) Read(receive func(payload []byte, binary bool), reply func(frame []byte)) models.CloseCode {
 	c.ws.SetPingHandler(func(payload string) error {
 		c.heard()
@@ -137,8 +148,16 @@ func (c *WebSocket) Read(receive func(payload []byte, binary bool), reply func(f
 		if kind == websocket.TextMessage && !utf8.Valid(payload) {
 			return models.CloseInvalidUTF8
 		}
-		receive(payload, kind == websocket.BinaryMessage)
+		if !c.isClosing() {
+			receive(payload, kind == websocket.BinaryMessage)
+		}
 	}
+}
+
+func (c *WebSocket) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // heard gives a peer that was heard from more time.

@@ -1,0 +1,58 @@
+package handlers
+
+import (
+	"net"
+	"slices"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// A request that is refused before all of it was read is read on for a while before the
+// answer, so that a client that sends first and reads later gets to see it: closing a
+// socket with unread bytes resets the connection.
+const (
+	drainSize = 8 << 20
+	drainTime = 2 * time.Second
+	// drainPause is how long a client may pause before it is taken to be through.
+	drainPause = 250 * time.Millisecond
+)
+
+// drainRefused reads on before the answer to a request that fasthttp refuses: after it
+// the connection is closed.
+func drainRefused(app *fiber.App) {
+	answer := app.Server().ErrorHandler
+	app.Server().ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) {
+		drain(ctx.Conn())
+		answer(ctx, err)
+	}
+}
+
+func drain(conn net.Conn) {
+	end := time.Now().Add(drainTime)
+	buf := make([]byte, 16<<10)
+	for left := drainSize; left > 0; {
+		pause := min(drainPause, time.Until(end))
+		if conn.SetReadDeadline(time.Now().Add(pause)) != nil {
+			return
+		}
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// refuseUnknownMethods treats a method that Fiber does not know like one that no route
+// has: by itself Fiber answers it past the guard and the error handler.
+func refuseUnknownMethods(app *fiber.App) {
+	handle := app.Server().Handler
+	app.Server().Handler = func(ctx *fasthttp.RequestCtx) {
+		if !slices.Contains(fiber.DefaultMethods, string(ctx.Method())) {
+			ctx.Request.Header.SetMethod(fiber.MethodTrace)
+		}
+		handle(ctx)
+	}
+}
