@@ -68,7 +68,8 @@ func startProcess(t *testing.T, environ ...string) *server {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		<-stopped
+		for range stopped {
+		}
 	})
 	return s
 }

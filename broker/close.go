@@ -54,7 +54,7 @@ func (p *PubSub) awaitCalls(ctx context.Context) error {
 func (p *PubSub) awaitDelivery(ctx context.Context) error {
 	position, err := p.engine.Position(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // there is nothing to wait for
+		return nil
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
