@@ -61,10 +61,13 @@ async function assail(page) {
     statuses[kind] = response.status();
     return true;
   });
-  const answers = Promise.all([answered('fetch'), answered('ping'), answered('document')]);
+  // The form comes last: of a page that was left, the browser no longer tells what was answered.
+  const requests = Promise.all([answered('fetch'), answered('ping')]);
   const opened = await page.evaluate(attack, { ws: server.ws, target });
+  await requests;
+  const form = answered('document');
   await page.evaluate(submit, target);
-  await answers;
+  await form;
   return { opened, statuses };
 }
 
