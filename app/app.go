@@ -17,8 +17,12 @@ import (
 	"fanfare/transport"
 )
 
-// closeLinger is how long a client that was closed has to take the rest and to leave.
-const closeLinger = 5 * time.Second
+const (
+	// closeLinger is how long a client that was closed has to take the rest and to leave.
+	closeLinger = 5 * time.Second
+	// lastAnswers is how long the last HTTP answers may take to leave at shutdown.
+	lastAnswers = time.Second
+)
 
 // App is a whole server: New builds it, Run serves until its context ends.
 type App struct {
@@ -28,7 +32,7 @@ type App struct {
 	listener net.Listener
 	pubsub   *broker.PubSub
 	server   *fiber.App
-	fresh    *freshConns
+	conns    *httpConns
 
 	// draining tells that the server wants no more traffic.
 	draining atomic.Bool
@@ -37,7 +41,7 @@ type App struct {
 // New opens the address and builds everything behind it. Run must follow: it frees what
 // New has taken.
 func New(config Config, logger *slog.Logger) (*App, error) {
-	a := &App{config: config, logger: logger, fresh: newFreshConns()}
+	a := &App{config: config, logger: logger, conns: newHTTPConns()}
 	listener, err := net.Listen("tcp", config.Server.Address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
@@ -68,14 +72,15 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		AllowedOrigins: config.Server.AllowedOrigins,
 		MessageSize:    int(config.Limits.MessageSize),
 		ReadTimeout:    config.Server.ReadTimeout,
+		WriteTimeout:   config.Server.WriteTimeout,
 		IdleTimeout:    config.Server.IdleTimeout,
 		WebSocket: transport.Options{
 			FrameSize: frameSize,
 			Silence:   config.Transport.PingInterval + config.Transport.PongTimeout,
-			Linger:    min(closeLinger, config.Server.ShutdownTimeout/2),
+			Linger:    min(closeLinger, config.Server.ShutdownTimeout/3),
 		},
 	})
-	a.server.Server().ConnState = a.fresh.track
+	a.server.Server().ConnState = a.conns.track
 	return a, nil
 }
 
@@ -101,7 +106,8 @@ func (a *App) Run(ctx context.Context) error {
 
 // shutdown ends the server in this order: not ready; serve on for the drain delay;
 // accept no connection and no new work; finish what was accepted, close every client
-// behind what it is due, end the engine; let the last answers out.
+// behind what it is due, end the engine; let the last answers out, and cut off those who
+// do not take theirs or never finish their request.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
 	a.logger.Info("draining", "delay", a.config.Server.DrainDelay)
@@ -112,8 +118,13 @@ func (a *App) shutdown() error {
 	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.server.ShutdownWithContext(ctx) }()
-	a.fresh.close()
-	err := errors.Join(a.pubsub.Close(ctx), <-stopped)
+	a.conns.closeFresh()
+	err := a.pubsub.Close(ctx)
+	cut := time.AfterFunc(lastAnswers, func() {
+		a.logger.Warn("connections_cut", "count", a.conns.closeAll())
+	})
+	err = errors.Join(err, <-stopped)
+	cut.Stop()
 	if err != nil {
 		return fmt.Errorf("the shutdown was cut short: %w", err)
 	}

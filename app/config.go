@@ -39,6 +39,10 @@ type ServerConfig struct {
 	// slow lines need more. Default 30s.
 	ReadTimeout time.Duration `koanf:"read_timeout"`
 
+	// WriteTimeout bounds the writing of one whole HTTP answer, which is held in memory until then.
+	// WebSockets have limits.outbox_size in its place. Default 30s.
+	WriteTimeout time.Duration `koanf:"write_timeout"`
+
 	// IdleTimeout is how long a keep-alive connection may wait for its next request. Default 2m.
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 }
@@ -106,6 +110,7 @@ func DefaultConfig() Config {
 			DrainDelay:      0,
 			ShutdownTimeout: 10 * time.Second,
 			ReadTimeout:     30 * time.Second,
+			WriteTimeout:    30 * time.Second,
 			IdleTimeout:     2 * time.Minute,
 		},
 		Transport: TransportConfig{

@@ -30,6 +30,7 @@ func (c Config) validate() []error {
 	}
 	v.positiveDuration("server.shutdown_timeout", c.Server.ShutdownTimeout)
 	v.positiveDuration("server.read_timeout", c.Server.ReadTimeout)
+	v.positiveDuration("server.write_timeout", c.Server.WriteTimeout)
 	v.positiveDuration("server.idle_timeout", c.Server.IdleTimeout)
 
 	v.positiveDuration("transport.ping_interval", c.Transport.PingInterval)
@@ -37,7 +38,10 @@ func (c Config) validate() []error {
 
 	v.positive("history.max_messages_per_topic", c.History.MaxMessagesPerTopic)
 	v.positiveDuration("history.max_age", c.History.MaxAge)
-	v.positiveSize("history.max_bytes", c.History.MaxBytes)
+	if c.History.MaxBytes-c.Limits.MessageSize <= frameOverhead {
+		v.want("history.max_bytes", c.History.MaxBytes,
+			fmt.Sprintf("more than limits.message_size (%v) and %v", c.Limits.MessageSize, frameOverhead))
+	}
 
 	v.positiveSize("limits.message_size", c.Limits.MessageSize)
 	if c.Limits.OutboxSize-c.Limits.MessageSize <= frameOverhead {

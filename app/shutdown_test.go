@@ -1,8 +1,10 @@
 package app_test
 
 import (
+	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -140,6 +142,35 @@ func TestShutdownFollowsTheDrainDelay(t *testing.T) {
 	if _, err := client.receive(); coder.CloseStatus(err) != coder.StatusGoingAway || time.Since(begin) < delay {
 		t.Errorf("after %v the connection ended with %v", time.Since(begin), err)
 	}
+	if err := <-s.stopped; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
+
+// TestSIGTERMWithIdlePeers: peers that say nothing, half of something, or do not listen
+// are cut off, and the exit status is 0 all the same.
+func TestSIGTERMWithIdlePeers(t *testing.T) {
+	s := startProcess(t)
+	host := "Host: " + s.address + "\r\n"
+	for name, text := range map[string]string{
+		"nothing":              "",
+		"half a header":        "GET / HTTP/1.1\r\nHo",
+		"half a second header": "GET /livez HTTP/1.1\r\n" + host + "\r\nGET /li",
+		"half a body":          "POST /topics/a/publish HTTP/1.1\r\n" + host + "Content-Length: 9\r\n\r\nx",
+		"half a handshake":     "GET /ws HTTP/1.1\r\n" + host + "Upgrade: websocket\r\n",
+		"an answer not read":   strings.Repeat("GET /swagger/swagger-ui-bundle.js HTTP/1.1\r\n"+host+"\r\n", 50),
+	} {
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := conn.Write([]byte(text)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	s.dial() // a client that does not read its close frame
+	s.stop()
 	if err := <-s.stopped; err != nil {
 		t.Errorf("the server ended with %v", err)
 	}

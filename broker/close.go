@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"fanfare/models"
@@ -19,8 +20,8 @@ const (
 )
 
 // Close refuses new work, waits for the calls under way, closes every client with
-// CloseGoingAway behind all that it is still due, spread over at most half of the time
-// that ctx has, waits for the clients to leave, and ends the engine. It is called once.
+// CloseGoingAway behind all that it is still due, spread over at most a third of the
+// time that ctx has, waits for the clients to leave, and ends the engine. It is called once.
 // If ctx ends first, its error is returned and the clients left over are their owners'
 // to remove.
 func (p *PubSub) Close(ctx context.Context) error {
@@ -34,7 +35,9 @@ func (p *PubSub) Close(ctx context.Context) error {
 		s.stop()
 	}
 	for _, s := range p.shards {
-		err = errors.Join(err, wait(ctx, s.stopped))
+		if err == nil {
+			err = wait(ctx, s.stopped)
+		}
 	}
 	return err
 }
@@ -46,7 +49,7 @@ func (p *PubSub) awaitCalls(ctx context.Context) error {
 		p.calls.Wait()
 		close(ended)
 	}()
-	return wait(ctx, ended)
+	return explain("publishers are still waiting for an answer", wait(ctx, ended))
 }
 
 // awaitDelivery waits until the shards have what is in the log, for at most half of the
@@ -61,10 +64,10 @@ func (p *PubSub) awaitDelivery(ctx context.Context) error {
 		defer cancel()
 		ctx = half
 	}
-	return poll(ctx, func() bool {
+	return explain("the engine has not delivered all of the log", poll(ctx, func() bool {
 		delivered := p.dispatcher.delivered()
 		return delivered.Epoch == position.Epoch && delivered.Sequence >= position.Sequence
-	})
+	}))
 }
 
 func (p *PubSub) closeClients(ctx context.Context) error {
@@ -75,7 +78,7 @@ func (p *PubSub) closeClients(ctx context.Context) error {
 	})
 	pause := closeSpread
 	if deadline, ok := ctx.Deadline(); ok && len(clients) > 0 {
-		pause = min(pause, time.Until(deadline)/2/time.Duration(len(clients)))
+		pause = min(pause, time.Until(deadline)/3/time.Duration(len(clients)))
 	}
 	for i, c := range clients {
 		p.disconnect(c, models.CloseGoingAway)
@@ -83,14 +86,22 @@ func (p *PubSub) closeClients(ctx context.Context) error {
 			time.Sleep(closeBurst * pause)
 		}
 	}
-	return poll(ctx, func() bool {
+	return explain("some clients have not left", poll(ctx, func() bool {
 		left := false
 		p.clients.each("", "", func(string, *Client) bool {
 			left = true
 			return false
 		})
 		return !left
-	})
+	}))
+}
+
+// explain says what it was that took too long.
+func explain(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // poll waits until done is true or ctx ends.

@@ -6,18 +6,25 @@ import (
 	"fanfare/models"
 )
 
+// maxPageSubscriptions bounds the subscriptions in a page of clients: one that has so
+// many ends before its limit.
+const maxPageSubscriptions = 10_000
+
 // Clients gives a page of the clients, in the order of their ids.
 func (p *PubSub) Clients(_ context.Context, _ models.Caller, filter models.ClientFilter) (models.ClientPage, error) {
 	page := models.ClientPage{Clients: []models.ClientInfo{}}
+	subscriptions := 0
 	p.clients.each(filter.After, "", func(_ string, c *Client) bool {
 		if filter.User != "" && filter.User != c.caller.User || filter.Topic != "" && !c.wants(filter.Topic) {
 			return true
 		}
-		if len(page.Clients) == filter.Limit {
-			page.Next = page.Clients[filter.Limit-1].ID
+		if n := len(page.Clients); n == filter.Limit || subscriptions >= maxPageSubscriptions {
+			page.Next = page.Clients[n-1].ID
 			return false
 		}
-		page.Clients = append(page.Clients, c.Info())
+		info := c.Info()
+		subscriptions += len(info.Subscriptions)
+		page.Clients = append(page.Clients, info)
 		return true
 	})
 	return page, nil

@@ -371,3 +371,31 @@ func TestLists(t *testing.T) {
 		t.Errorf("topic with a message: %+v, %v", info, err)
 	}
 }
+
+// TestPageOfHeavyClients: a page is bounded by its subscriptions, too.
+func TestPageOfHeavyClients(t *testing.T) {
+	const clients, each = 25, 1000
+	s := start(t, defaults())
+	patterns := make([]models.Pattern, each)
+	for i := range patterns {
+		patterns[i] = models.Pattern(fmt.Sprintf("t.%d", i))
+	}
+	for range clients {
+		s.join(patterns...)
+	}
+	filter := models.ClientFilter{Page: models.Page{Limit: models.MaxPageLimit}}
+	seen := 0
+	for pages := 1; ; pages++ {
+		page, err := s.Clients(t.Context(), models.Caller{}, filter)
+		if err != nil || len(page.Clients) > 10 {
+			t.Fatalf("a page with %d clients of %d subscriptions: %v", len(page.Clients), each, err)
+		}
+		seen += len(page.Clients)
+		if filter.After = page.Next; page.Next == "" {
+			if seen != clients || pages != 3 {
+				t.Errorf("%d clients in %d pages", seen, pages)
+			}
+			return
+		}
+	}
+}

@@ -69,16 +69,23 @@ func isForwarded(c *fiber.Ctx) bool {
 // isFriendlyOrigin tells whether the request is of no page, of one of the server's own
 // or of one from an allowed origin. The values are compared as browsers send them.
 func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
-	origin := c.Get(fiber.HeaderOrigin)
-	if origin != "" {
-		return origin == "http://"+string(c.Context().Host()) || slices.Contains(a.AllowedOrigins, origin)
+	header := &c.Request().Header
+	own := "http://" + string(c.Context().Host())
+	origins := header.PeekAll(fiber.HeaderOrigin)
+	for _, origin := range origins {
+		if string(origin) != own && !slices.Contains(a.AllowedOrigins, string(origin)) {
+			return false
+		}
 	}
-	switch c.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
+	if len(origins) > 0 {
 		return true
-	default:
-		return false
 	}
+	for _, site := range header.PeekAll("Sec-Fetch-Site") {
+		if string(site) != "none" && string(site) != "same-origin" {
+			return false
+		}
+	}
+	return true
 }
 
 // isLinkToPage tells whether somebody followed a link to one of the pages, in a tab of

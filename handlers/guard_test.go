@@ -136,6 +136,8 @@ func TestGuardOrigin(t *testing.T) {
 		"a value that browsers do not have":   {[]string{"Sec-Fetch-Site", mark}, 403},
 		"image of a foreign page":             {[]string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image"}, 403},
 		"link of a foreign page":              {link(), 403},
+		"own origin, then a foreign one":      {[]string{"Origin", own, "Origin", "https://evil.com"}, 403},
+		"own site, then a foreign one":        {[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Site", "cross-site"}, 403},
 		"address typed but Origin is foreign": {[]string{"Origin", "https://evil.com", "Sec-Fetch-Site", "none"}, 403},
 	}
 	for name, tt := range tests {

@@ -22,6 +22,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofiber/fiber/v2"
 	"github.com/gorilla/websocket"
+	"github.com/valyala/fasthttp"
 	"go.uber.org/goleak"
 
 	"fanfare/broker"
@@ -53,6 +54,8 @@ type setup struct {
 	engine   broker.Engine
 	broker   broker.Options
 	handlers handlers.Options
+	// connState is fasthttp's hook.
+	connState func(net.Conn, fasthttp.ConnState)
 }
 
 // server is the real routes on a real listener, over a real PubSub.
@@ -86,11 +89,12 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 			PingInterval:  patience,
 		},
 		handlers: handlers.Options{
-			Logger:      logger,
-			MessageSize: messageSize,
-			ReadTimeout: patience,
-			IdleTimeout: patience,
-			WebSocket:   transport.Options{FrameSize: frameSize, Silence: 2 * patience, Linger: patience},
+			Logger:       logger,
+			MessageSize:  messageSize,
+			ReadTimeout:  patience,
+			WriteTimeout: patience,
+			IdleTimeout:  patience,
+			WebSocket:    transport.Options{FrameSize: frameSize, Silence: 2 * patience, Linger: patience},
 		},
 	}
 	for _, change := range changes {
@@ -105,6 +109,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 		s.handlers.Ready = pubsub.Ready
 	}
 	app := handlers.New(s.handlers)
+	app.Server().ConnState = s.connState
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

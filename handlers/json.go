@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -30,7 +31,16 @@ func compactJSON(text []byte) (jsontext.Value, error) {
 	if err := value.Compact(jsontext.AllowInvalidUTF8(false), jsontext.AllowDuplicateNames(false)); err != nil {
 		return nil, notJSON("data")
 	}
-	return value, nil
+	return fit(value), nil
+}
+
+// fit gives data that is kept without the memory that only its making needed: a body
+// can be all white space but for one digit.
+func fit(data jsontext.Value) jsontext.Value {
+	if cap(data)-len(data) > len(data)/4 {
+		return bytes.Clone(data)
+	}
+	return data
 }
 
 // decodeRequest reads a client's frame. Unknown fields are errors: whoever asks for

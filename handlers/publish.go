@@ -75,7 +75,7 @@ func parseBody(contentType string, body []byte) (data jsontext.Value, encoding s
 	}
 	if kind != kindBinary && utf8.Valid(body) {
 		data, err = jsontext.AppendQuote(nil, body)
-		return data, "", err
+		return fit(data), "", err
 	}
 	data = make(jsontext.Value, 0, base64.StdEncoding.EncodedLen(len(body))+2)
 	data = base64.StdEncoding.AppendEncode(append(data, '"'), body)

@@ -26,10 +26,10 @@ type Options struct {
 	AllowedOrigins []string
 	// MessageSize bounds the body of a publish, in bytes.
 	MessageSize int
-	// ReadTimeout bounds a request, header and body. IdleTimeout bounds the pause
-	// between two on one connection.
-	ReadTimeout, IdleTimeout time.Duration
-	WebSocket                transport.Options
+	// ReadTimeout bounds a request, header and body, WriteTimeout its answer, and
+	// IdleTimeout the pause between two requests on one connection.
+	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	WebSocket                              transport.Options
 }
 
 // api has what the handlers need. It never changes.
@@ -53,6 +53,7 @@ func New(options Options) *fiber.App {
 		JSONEncoder:                  encodeJSON,
 		ReadBufferSize:               maxHeaderSize,
 		ReadTimeout:                  options.ReadTimeout,
+		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
 	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
@@ -73,6 +74,8 @@ func New(options Options) *fiber.App {
 	app.Get("/swagger/swagger-ui.css", a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.swaggerFile)
 
+	// Whoever is answered during the shutdown need not try the connection again.
+	app.Server().CloseOnShutdown = true
 	refuseUnknownMethods(app)
 	drainRefused(app)
 	return app

@@ -2,9 +2,12 @@ package handlers_test
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"fanfare/models"
 )
@@ -113,6 +116,27 @@ func TestSlowRequest(t *testing.T) {
 			}
 			answers[0].checkProblem(t, 408, models.CodeRequestTimeout)
 		})
+	}
+}
+
+// TestUnreadAnswer: who does not take an answer does not keep it in memory for good.
+func TestUnreadAnswer(t *testing.T) {
+	closed := make(chan struct{}, 1)
+	s := start(t, func(s *setup) {
+		s.handlers.WriteTimeout = 100 * time.Millisecond
+		s.connState = func(_ net.Conn, state fasthttp.ConnState) {
+			if state == fasthttp.StateClosed {
+				closed <- struct{}{}
+			}
+		}
+	})
+	c := s.dialRaw(t)
+	// Far more than what the kernel takes for the connection.
+	c.send(t, strings.Repeat("GET /swagger/swagger-ui-bundle.js HTTP/1.1\r\nHost: "+s.address+"\r\n\r\n", 50))
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("the connection is still open")
 	}
 }
 
