@@ -14,6 +14,10 @@ import (
 	"fanfare/models"
 )
 
+// kernelBuffer is what the kernel is asked to hold for a peer that does not read, in
+// bytes; left to itself it holds some 4 MB. Linux takes it twice.
+const kernelBuffer = 64 << 10
+
 // Options configures a WebSocket. Every field must be set.
 type Options struct {
 	// FrameSize bounds a message from the peer, in bytes. More closes with 1009.
@@ -59,6 +63,9 @@ func NewWebSocket(ws *websocket.Conn, options Options) *WebSocket {
 		socket = hijacked.UnsafeConn()
 	}
 	mute(ws)
+	if tcp, ok := socket.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(kernelBuffer)
+	}
 	ws.SetReadLimit(int64(options.FrameSize))
 	return &WebSocket{ws: ws, socket: socket, direct: newDirectWriter(socket), options: options}
 }
