@@ -27,7 +27,7 @@ test('the server goes and comes back: so does the page, with its subscriptions',
     await screenshot(page, 'lost');
 
     second = await startServer({ port: first.port });
-    const after = await greeting(page);
+    const after = await greeting(page, 2);
     assert.notEqual(after, before, 'a new connection is a new client');
     await page.locator('.chip[aria-busy="false"]').nth(1).waitFor();
     await second.publish('news.eu', 'news again');
@@ -71,7 +71,7 @@ test('an administrator disconnects: the page says so and stays away until it is 
     await screenshot(page, 'disconnected');
 
     await page.getByRole('button', { name: 'Connect now' }).click();
-    assert.notEqual(await greeting(page), id);
+    assert.notEqual(await greeting(page, 2), id);
     await page.locator('.chip[aria-busy="false"]').waitFor();
     await server.publish('news', 'back again');
     await logged(page, 'back again').waitFor();

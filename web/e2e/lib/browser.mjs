@@ -68,12 +68,12 @@ export async function openConsole(page, server) {
 
 const uuid = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
 
-/** greeting waits for the newest pair of greeting lines and answers the id in them. */
-export async function greeting(page) {
+/** greeting waits for the nth pair of greeting lines, one for each connection, and answers the id in them. */
+export async function greeting(page, nth = 1) {
   await page.getByRole('status').filter({ hasText: /^Connected$/ }).waitFor();
   const log = page.getByRole('log');
-  await log.getByText('Server message: Hi Client!', { exact: true }).last().waitFor();
-  const hello = log.getByText(new RegExp(`^Server message: Hello Client ${uuid}$`)).last();
+  await log.getByText('Server message: Hi Client!', { exact: true }).nth(nth - 1).waitFor();
+  const hello = log.getByText(new RegExp(`^Server message: Hello Client ${uuid}$`)).nth(nth - 1);
   return (await hello.textContent()).slice('Server message: Hello Client '.length);
 }
 
