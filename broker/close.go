@@ -19,11 +19,12 @@ const (
 	closePoll = 5 * time.Millisecond
 )
 
-// Close refuses new work, waits for the calls under way, closes every client with
-// CloseGoingAway behind all that it is still due, spread over at most a third of the
-// time that ctx has, waits for the clients to leave, and ends the engine. It is called once.
-// If ctx ends first, its error is returned and the clients left over are their owners'
-// to remove.
+// Close refuses new work, waits for the calls under way and for what they have put into
+// the log, closes every client with CloseGoingAway behind all that it is still due,
+// waits for the clients to leave, and ends the engine. The waits for calls and log take
+// half each of the time that is left to ctx, the closes are spread over a third of it at
+// most. What took too long is in the error; clients left over are their owners' to
+// remove. Close is called once.
 func (p *PubSub) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closing = true
@@ -44,6 +45,8 @@ func (p *PubSub) Close(ctx context.Context) error {
 
 // awaitCalls waits until no publish is under way any more.
 func (p *PubSub) awaitCalls(ctx context.Context) error {
+	ctx, cancel := halfOf(ctx)
+	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		p.calls.Wait()
@@ -52,18 +55,15 @@ func (p *PubSub) awaitCalls(ctx context.Context) error {
 	return explain("publishers are still waiting for an answer", wait(ctx, ended))
 }
 
-// awaitDelivery waits until the shards have what is in the log, for at most half of the
-// time that ctx has. An engine that is away is not waited for.
+// awaitDelivery waits until the shards have what is in the log. An engine that is away
+// is not waited for.
 func (p *PubSub) awaitDelivery(ctx context.Context) error {
 	position, err := p.engine.Position(ctx)
 	if err != nil {
 		return nil
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-		ctx = half
-	}
+	ctx, cancel := halfOf(ctx)
+	defer cancel()
 	return explain("the engine has not delivered all of the log", poll(ctx, func() bool {
 		delivered := p.dispatcher.delivered()
 		return delivered.Epoch == position.Epoch && delivered.Sequence >= position.Sequence
@@ -94,6 +94,14 @@ func (p *PubSub) closeClients(ctx context.Context) error {
 		})
 		return !left
 	}))
+}
+
+// halfOf gives a context with half of the time that is left to ctx.
+func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithTimeout(ctx, time.Until(deadline)/2)
+	}
+	return context.WithCancel(ctx)
 }
 
 // explain says what it was that took too long.
