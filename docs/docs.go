@@ -275,7 +275,7 @@ const docTemplate = `{
                     {
                         "type": "string",
                         "example": "news.eu",
-                        "description": "the topic, percent-encoded",
+                        "description": "the topic; as part of a URL it is percent-encoded",
                         "name": "name",
                         "in": "path",
                         "required": true
@@ -335,7 +335,7 @@ const docTemplate = `{
                     {
                         "type": "string",
                         "example": "news.eu",
-                        "description": "the topic, percent-encoded",
+                        "description": "the topic; as part of a URL it is percent-encoded",
                         "name": "name",
                         "in": "path",
                         "required": true
@@ -346,7 +346,7 @@ const docTemplate = `{
                         "in": "body",
                         "required": true,
                         "schema": {
-                            "type": "object"
+                            "$ref": "#/definitions/handlers.exampleMessage"
                         }
                     }
                 ],
@@ -424,6 +424,15 @@ const docTemplate = `{
         }
     },
     "definitions": {
+        "handlers.exampleMessage": {
+            "type": "object",
+            "properties": {
+                "text": {
+                    "type": "string",
+                    "example": "hello"
+                }
+            }
+        },
         "handlers.health": {
             "type": "object",
             "properties": {

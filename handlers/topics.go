@@ -44,7 +44,7 @@ func (a *api) listTopics(c *fiber.Ctx) error {
 //	@Summary	Describe a topic
 //	@Tags		topics
 //	@Produce	json
-//	@Param		name	path		string	true	"the topic, percent-encoded"	example(news.eu)
+//	@Param		name	path		string	true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
 //	@Success	200		{object}	models.TopicInfo
 //	@Failure	400		{object}	models.Problem	"invalid_topic"
 //	@Failure	403		{object}	models.Problem	"forbidden"
