@@ -16,8 +16,8 @@ COUNT     ?= 20
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## Run the server on 127.0.0.1:8080
-	$(GO) run .
+run: build ## Run the server on 127.0.0.1:8080
+	@exec bin/fanfare
 
 build: ## Build the binary: bin/fanfare
 	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
