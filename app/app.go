@@ -120,7 +120,8 @@ func (a *App) shutdown() error {
 	go func() { stopped <- a.server.ShutdownWithContext(ctx) }()
 	a.conns.closeFresh()
 	err := a.pubsub.Close(ctx)
-	cut := time.AfterFunc(lastAnswers, func() {
+	deadline, _ := ctx.Deadline()
+	cut := time.AfterFunc(min(lastAnswers, time.Until(deadline)/2), func() {
 		a.logger.Warn("connections_cut", "count", a.conns.closeAll())
 	})
 	err = errors.Join(err, <-stopped)

@@ -116,7 +116,8 @@ func (d *dispatcher) subscribe(c *Client, patterns []models.Pattern, apply chang
 }
 
 // unsubscribe removes the client's subscriptions to the patterns, or fails if there is
-// one that it does not have, and queues apply with them.
+// one that it does not have, and queues apply with them. The interest is uncounted
+// after that: here, too, it may count too much for a moment.
 func (d *dispatcher) unsubscribe(c *Client, patterns []models.Pattern, apply change) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -17,6 +18,10 @@ import (
 // kernelBuffer is what the kernel is asked to hold for a peer that does not read, in
 // bytes; left to itself it holds some 4 MB. Linux takes it twice.
 const kernelBuffer = 64 << 10
+
+// maxRest is how much of what the socket does not take at once is copied, in bytes. The
+// rest stays where it is shared.
+const maxRest = 64 << 10
 
 // Options configures a WebSocket. Every field must be set.
 type Options struct {
@@ -83,8 +88,8 @@ func mute(ws *websocket.Conn) {
 // Format implements broker.Conn.
 func (c *WebSocket) Format() models.Format { return webSocketFormat{} }
 
-// Write implements broker.Conn. What the socket does not take at once is copied and
-// left to a goroutine; until that is through, nothing more is taken.
+// Write implements broker.Conn. Some of what the socket does not take at once is copied
+// and left to a goroutine; until that is through, nothing more is taken.
 func (c *WebSocket) Write(b []byte, room func()) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,11 +104,16 @@ func (c *WebSocket) Write(b []byte, room func()) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if n < len(b) {
-		c.rest = append([]byte(nil), b[n:]...)
-		c.writer.Go(c.writeRest)
+	if n == len(b) {
+		return n, nil
 	}
-	return len(b), nil
+	taken := min(n+maxRest, len(b))
+	c.rest = bytes.Clone(b[n:taken])
+	if taken < len(b) {
+		c.room = room
+	}
+	c.writer.Go(c.writeRest)
+	return taken, nil
 }
 
 // writeRest writes what the socket did not take at once, and then asks for more.

@@ -74,6 +74,33 @@ func TestWriteToAPeerThatReadsLate(t *testing.T) {
 	}
 }
 
+// A large frame that the socket does not take stays where it is shared: only a little of
+// it is copied.
+func TestWriteCopiesLittle(t *testing.T) {
+	for name, prepare := range modes() {
+		t.Run(name, func(t *testing.T) {
+			conn, client := connect(t, patient())
+			prepare(conn)
+			w := newWriter(conn)
+			large := seal(opText, make([]byte, maxHeader+(8<<20)))
+			n, err := w.try(large)
+			for err == nil && n > 0 {
+				conn.mu.Lock()
+				if len(conn.rest) > maxRest {
+					t.Errorf("%d bytes were copied", len(conn.rest))
+				}
+				conn.mu.Unlock()
+				n, err = w.try(large)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			vanish(t, client)
+			await(t, w.room)
+		})
+	}
+}
+
 // Whoever waits for room hears that the peer is gone.
 func TestWriteToAPeerThatVanishes(t *testing.T) {
 	for name, prepare := range modes() {
