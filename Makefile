@@ -64,11 +64,23 @@ check-docs:
 check-mod:
 	$(GO) mod tidy -diff
 
-check-cc:
-	@set -- $$($(GO) env CC); command -v "$$1" >/dev/null || { \
-		echo "The race detector needs a C compiler: apt-get install gcc libc6-dev. Without one: go test ./..." >&2; exit 1; }
+# Installs the Debian packages in the shell variable missing: root does, others are told.
+install = if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+			echo "make $(1) needs these Debian packages, or the like:$$missing" >&2; exit 1; \
+		fi; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -q && apt-get install -q -y --no-install-recommends $$missing || { \
+			echo "make $(1) could not install:$$missing" >&2; exit 1; }; \
+	fi
 
-# What the tests with a browser need and is missing: installed by root with apt, named to others.
+# The race detector needs a C compiler.
+check-cc:
+	@missing= ; \
+	set -- $$($(GO) env CC); command -v "$$1" >/dev/null || missing=" gcc libc6-dev"; \
+	$(call install,test)
+
+# What the tests with a browser need.
 e2e-tools:
 	@missing= ; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
@@ -76,13 +88,7 @@ e2e-tools:
 	[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	"$${PYTHON:-/usr/bin/python3}" -c 'import websockets' 2>/dev/null || missing="$$missing python3-websockets"; \
-	if [ -z "$$missing" ]; then exit 0; fi; \
-	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "make e2e needs these Debian packages, or the like:$$missing" >&2; exit 1; \
-	fi; \
-	export DEBIAN_FRONTEND=noninteractive; \
-	apt-get update -q && apt-get install -q -y --no-install-recommends $$missing || { \
-		echo "make e2e could not install:$$missing" >&2; exit 1; }
+	$(call install,e2e)
 
 web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
 	cd web/e2e && npm ci --no-audit --no-fund

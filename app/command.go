@@ -112,8 +112,8 @@ func (c command) serveCommand() *cobra.Command {
 			return c.serveUntilSignal(cmd.Context(), sources)
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "`FILE` with the configuration in YAML (default ./config.yaml if there is one)")
-	cmd.Flags().StringVar(&address, "address", "", "`HOST:PORT` to listen on, in place of server.address")
+	cmd.Flags().StringVar(&file, "config", "", "read the configuration, in YAML, from `FILE` (default ./config.yaml if there is one)")
+	cmd.Flags().StringVar(&address, "address", "", "listen on `HOST:PORT`, in place of server.address")
 	return cmd
 }
 

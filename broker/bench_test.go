@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"fanfare/broker"
@@ -55,5 +56,43 @@ func BenchmarkPublish(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// BenchmarkPublishToLongPatterns measures what wildcards can cost at worst: a thousand
+// patterns of 128 tokens, all of which match the topic.
+func BenchmarkPublishToLongPatterns(b *testing.B) {
+	const tokens, choices = 128, 10
+	options := defaults()
+	options.Subscriptions = 1 << choices
+	p, err := broker.New(b.Context(), broker.NewMemory(enginetest.Generous()), options)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := p.AddClient(b.Context(), models.Caller{}, nowhere{}, models.Connection{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	tail := strings.Repeat(".a", tokens-choices)
+	var patterns []models.Pattern
+	for i := 1; i < 1<<choices; i++ {
+		head := make([]string, choices)
+		for bit := range head {
+			head[bit] = []string{"a", models.AnyToken}[i>>bit&1]
+		}
+		patterns = append(patterns, models.Pattern(strings.Join(head, ".")+tail))
+	}
+	if err := p.Subscribe(b.Context(), models.Caller{}, c, patterns, models.Ack{Type: "ack"}); err != nil {
+		b.Fatal(err)
+	}
+	draft := models.Draft{Topic: models.Topic("a" + strings.Repeat(".a", tokens-1)), Data: []byte("1")}
+	for b.Loop() {
+		if _, err := p.Publish(b.Context(), models.Caller{}, draft); err != nil {
+			b.Fatal(err)
+		}
+	}
+	p.RemoveClient(c, models.CloseNormal)
+	if err := p.Close(context.Background()); err != nil {
+		b.Fatal(err)
 	}
 }

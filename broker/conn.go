@@ -2,7 +2,8 @@ package broker
 
 import "fanfare/models"
 
-// Conn is a connection, as far as a client's shard needs one. Only the shard calls it.
+// Conn is a connection, as far as a client's shard needs one. From AddClient until
+// RemoveClient returns, nobody else calls Write and Close.
 type Conn interface {
 	// Format is the wire format in which the connection wants its frames. It never
 	// changes.

@@ -136,6 +136,22 @@ func (p *pipe) stick() {
 	p.stuck = true
 }
 
+// jam makes the next Write, and the shard in it, stand still until release is called.
+// stuck is closed when it does.
+func (p *pipe) jam() (stuck <-chan struct{}, release func()) {
+	entered, released := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing = func() {
+		once.Do(func() {
+			close(entered)
+			<-released
+		})
+	}
+	return entered, func() { close(released) }
+}
+
 // awaitStuck waits until no more is taken.
 func (p *pipe) awaitStuck() {
 	p.mu.Lock()

@@ -8,9 +8,9 @@
 // message's ready-made frame to the outbox of each matching client and then flushes
 // every outbox that has something.
 //
-// A subscribe goes through the same queue: the dispatcher reads the position, counts
-// the interest and queues the change under the one lock that also gives messages
-// their order. So it lies between two messages, exactly, and nothing has to be
+// A subscribe goes through the same queue: the dispatcher has counted the interest when
+// it reads the position and queues the change under the one lock that also gives
+// messages their order. So it lies between two messages, exactly, and nothing has to be
 // compared afterwards.
 //
 // Locks are taken in this order, and nothing blocks, logs or calls out under them:

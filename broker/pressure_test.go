@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,24 +79,17 @@ func TestHiccup(t *testing.T) {
 	options.OutboxSize = 64 << 10
 	s := start(t, options)
 	_, conn := s.join("a")
-	release, stuck := make(chan struct{}), make(chan struct{})
-	var jam sync.Once
 	conn.mu.Lock()
 	conn.narrow = 1500
-	conn.writing = func() {
-		jam.Do(func() {
-			close(stuck)
-			<-release
-		})
-	}
 	conn.mu.Unlock()
+	stuck, release := conn.jam()
 	data := `"` + strings.Repeat("x", 1000) + `"`
 	want := []models.ID{s.publish("a", data).ID}
 	<-stuck
 	for range count {
 		want = append(want, s.publish("a", data).ID)
 	}
-	close(release)
+	release()
 	for _, id := range want {
 		if m := conn.want("message"); m.ID != id {
 			t.Fatalf("got %+v, want %v", m, id)
@@ -216,17 +208,7 @@ func TestPublishersWaitForTheShards(t *testing.T) {
 	options.PublishWait = 50 * time.Millisecond
 	s := start(t, options)
 	_, conn := s.join("a")
-
-	release, stuck := make(chan struct{}), make(chan struct{})
-	var jam sync.Once
-	conn.mu.Lock()
-	conn.writing = func() {
-		jam.Do(func() {
-			close(stuck)
-			<-release
-		})
-	}
-	conn.mu.Unlock()
+	stuck, release := conn.jam()
 	data := `"` + strings.Repeat("x", 1000) + `"`
 	answered := []models.ID{s.publish("a", data).ID}
 	<-stuck
@@ -243,7 +225,7 @@ func TestPublishersWaitForTheShards(t *testing.T) {
 	if limit := options.InFlightSize / 1000; int64(len(answered)) > limit {
 		t.Errorf("%d messages in flight, the budget has room for less than %d", len(answered), limit)
 	}
-	close(release)
+	release()
 	for _, id := range answered {
 		if m := conn.want("message"); m.ID != id {
 			t.Fatalf("got %+v, want %v", m, id)
@@ -263,10 +245,6 @@ func TestWaitingPublishersGetIn(t *testing.T) {
 	options.MessageSize = 2 << 10
 	s := start(t, options)
 	_, conn := s.join("a")
-	var writes atomic.Int64
-	conn.mu.Lock()
-	conn.writing = func() { writes.Add(1) }
-	conn.mu.Unlock()
 	var publishing sync.WaitGroup
 	for range waiting {
 		publishing.Go(func() {
