@@ -40,7 +40,7 @@ func (s *shard) enqueue(c *Client, f frame) {
 func (s *shard) push(c *Client, f frame) {
 	c.outbox.push(f, &s.memory)
 	if c.blocked {
-		c.queued.Store(int64(c.outbox.size))
+		s.countQueued(c)
 		return
 	}
 	s.markDirty(c)
@@ -74,15 +74,30 @@ func (s *shard) flush(c *Client) {
 	for c.outbox.size > 0 && !c.blocked {
 		chunk := c.outbox.chunk(s.scratch)
 		n, err := c.conn.Write(chunk, c.room)
-		c.delivered.Add(uint64(c.outbox.advance(n, &s.memory))) //nolint:gosec // a count
+		s.countDelivered(c, c.outbox.advance(n, &s.memory))
 		if err != nil {
 			s.lose(c)
 		}
 		c.blocked = err == nil && n < len(chunk)
 	}
-	c.queued.Store(int64(c.outbox.size))
+	s.countQueued(c)
 	if c.removing && c.outbox.size == 0 {
 		s.finish(c)
+	}
+}
+
+func (s *shard) countDelivered(c *Client, messages int) {
+	if messages > 0 {
+		c.delivered.Add(uint64(messages))
+		s.stats.delivered.Add(uint64(messages))
+	}
+}
+
+func (s *shard) countQueued(c *Client) {
+	size := int64(c.outbox.size)
+	if was := c.queued.Load(); was != size {
+		c.queued.Store(size)
+		s.stats.queuedBytes.Add(size - was)
 	}
 }
 

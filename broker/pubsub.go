@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fanfare/models"
@@ -38,8 +39,10 @@ type PubSub struct {
 	shards     []*shard
 	dispatcher *dispatcher
 
-	// clients is safe for concurrent use.
-	clients directory[*Client]
+	// Safe for concurrent use.
+	clients   directory[*Client]
+	census    *census
+	published atomic.Uint64
 
 	// mu guards closing. Once it is set, no call is added to calls, which are those
 	// that Close waits for.
@@ -52,7 +55,7 @@ type PubSub struct {
 // the engine does not start, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
-	p := &PubSub{options: options, engine: engine}
+	p := &PubSub{options: options, engine: engine, census: newCensus()}
 	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
 		p.shards = append(p.shards, newShard(i, budget, options.OutboxSize, options.PingInterval))
 	}
@@ -81,6 +84,7 @@ func (p *PubSub) AddClient(
 	if err != nil {
 		return nil, err
 	}
+	p.census.enter(connection.Transport)
 	p.clients.set(c.ID(), c)
 	welcome := models.NewWelcome(c.ID(), p.options.PingInterval.Seconds(), p.limits())
 	c.shard.queue.push(event{apply: func(s *shard) { s.add(c, welcome) }})
@@ -101,9 +105,12 @@ func (p *PubSub) limits() models.Limits {
 // which is the first: a client that was closed for being slow stays that. To remove a
 // client again changes nothing.
 func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCode {
-	p.clients.delete(c.ID())
+	first := p.clients.delete(c.ID())
 	p.dispatcher.leave(c, func(s *shard, removed []*subscription, _ models.ID) { s.remove(c, removed, reason) })
 	<-c.removed
+	if first {
+		p.census.leave(c.connection.Transport, c.closing)
+	}
 	return c.closing
 }
 
@@ -194,7 +201,11 @@ func (p *PubSub) Publish(ctx context.Context, by models.Caller, draft models.Dra
 	}
 	defer p.calls.Done()
 	draft.From = by.User
-	return p.engine.Publish(ctx, draft)
+	receipt, err := p.engine.Publish(ctx, draft)
+	if err == nil {
+		p.published.Add(1)
+	}
+	return receipt, err
 }
 
 // Ready is nil when a publish would be taken, else it says why not.

@@ -39,6 +39,9 @@ type shard struct {
 	scratch    []byte
 	memory     frameMemory
 	stopping   bool
+
+	// Written by the goroutine, read by anybody.
+	stats shardStats
 }
 
 // subscriberList has a pattern's subscriptions, in no order.
@@ -126,6 +129,7 @@ func (s *shard) deliver(d *delivery) {
 
 // list enters subscriptions, for the messages from here on.
 func (s *shard) list(subscriptions []*subscription) {
+	s.stats.subscriptions.Add(int64(len(subscriptions)))
 	for _, sub := range subscriptions {
 		list, found := s.subscribers.get(sub.pattern)
 		if !found {
@@ -139,6 +143,7 @@ func (s *shard) list(subscriptions []*subscription) {
 
 // unlist ends subscriptions, for the messages from here on.
 func (s *shard) unlist(subscriptions []*subscription) {
+	s.stats.subscriptions.Add(-int64(len(subscriptions)))
 	for _, sub := range subscriptions {
 		list, _ := s.subscribers.get(sub.pattern)
 		last := len(list.all) - 1
