@@ -10,7 +10,7 @@ import (
 	"fanfare/models"
 )
 
-// Options configures a PubSub. Every field must be set.
+// Options configures a PubSub. Every field but Clients must be set.
 type Options struct {
 	// MessageSize bounds a message's data as JSON text, in bytes.
 	MessageSize int
@@ -19,6 +19,9 @@ type Options struct {
 	// OutboxSize bounds what waits for one client, in bytes. A client with more is
 	// closed. It must be larger than the largest message's frame.
 	OutboxSize int
+	// Clients bounds the clients, 0 for no limit. One that has left counts until nothing
+	// is written to it any more.
+	Clients int
 	// Subscriptions bounds those of one client.
 	Subscriptions int
 	// InFlightSize bounds what is published and not yet taken by the shards, in bytes.
@@ -55,7 +58,7 @@ type PubSub struct {
 // the engine does not start, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
-	p := &PubSub{options: options, engine: engine, census: newCensus()}
+	p := &PubSub{options: options, engine: engine, census: newCensus(options.Clients)}
 	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
 		p.shards = append(p.shards, newShard(i, budget, options.OutboxSize, options.PingInterval))
 	}
@@ -72,7 +75,8 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 }
 
 // AddClient registers a connection. The welcome is its first frame. Whoever adds a
-// client must remove it when the connection has ended.
+// client must remove it when the connection has ended. CodeTooManyClients and
+// CodeShuttingDown.
 func (p *PubSub) AddClient(
 	_ context.Context, by models.Caller, conn Conn, connection models.Connection,
 ) (*Client, error) {
@@ -84,7 +88,9 @@ func (p *PubSub) AddClient(
 	if err != nil {
 		return nil, err
 	}
-	p.census.enter(connection.Transport)
+	if err := p.census.enter(connection.Transport); err != nil {
+		return nil, err
+	}
 	p.clients.set(c.ID(), c)
 	welcome := models.NewWelcome(c.ID(), p.options.PingInterval.Seconds(), p.limits())
 	c.shard.queue.push(event{apply: func(s *shard) { s.add(c, welcome) }})
@@ -215,6 +221,16 @@ func (p *PubSub) Ready(ctx context.Context) error {
 	}
 	defer p.calls.Done()
 	return p.engine.Ready(ctx)
+}
+
+// AdmitsClient is nil when a client could be added and publish, else it says why not:
+// as Ready does, or with CodeTooManyClients. AddClient may still fail: others may come
+// first.
+func (p *PubSub) AdmitsClient(ctx context.Context) error {
+	if err := p.Ready(ctx); err != nil {
+		return err
+	}
+	return p.census.admits()
 }
 
 // enter adds a call to those that Close waits for, unless it has begun.

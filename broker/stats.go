@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"maps"
-	"sync"
 	"sync/atomic"
 
 	"fanfare/models"
@@ -51,34 +49,4 @@ type shardStats struct {
 	delivered     atomic.Uint64
 	queuedBytes   atomic.Int64
 	subscriptions atomic.Int64
-}
-
-// census counts who comes and who leaves. Methods may be called concurrently.
-type census struct {
-	mu      sync.Mutex
-	clients map[models.Transport]int
-	closes  map[models.CloseCode]uint64
-}
-
-func newCensus() *census {
-	return &census{clients: make(map[models.Transport]int), closes: make(map[models.CloseCode]uint64)}
-}
-
-func (c *census) enter(t models.Transport) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.clients[t]++
-}
-
-func (c *census) leave(t models.Transport, reason models.CloseCode) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.clients[t]--
-	c.closes[reason]++
-}
-
-func (c *census) counts() (clients map[models.Transport]int, closes map[models.CloseCode]uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.clients), maps.Clone(c.closes)
 }
