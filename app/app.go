@@ -71,6 +71,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		Ready:          a.ready,
 		AllowedOrigins: config.Server.AllowedOrigins,
 		MessageSize:    int(config.Limits.MessageSize),
+		HeaderTimeout:  config.Server.HeaderTimeout,
 		ReadTimeout:    config.Server.ReadTimeout,
 		WriteTimeout:   config.Server.WriteTimeout,
 		IdleTimeout:    config.Server.IdleTimeout,

@@ -35,8 +35,13 @@ type ServerConfig struct {
 	// is cut off. Default 10s.
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
 
-	// ReadTimeout bounds the reading of one whole request, header and body. Large bodies over
-	// slow lines need more. Default 30s.
+	// HeaderTimeout bounds the reading of a request line and headers, which is all that there is
+	// of a WebSocket's handshake: from connecting, or from the first byte of a later request on
+	// the same connection. Default 10s.
+	HeaderTimeout time.Duration `koanf:"header_timeout"`
+
+	// ReadTimeout bounds the reading of the rest of a request, its body. Large bodies over slow
+	// lines need more. Default 30s.
 	ReadTimeout time.Duration `koanf:"read_timeout"`
 
 	// WriteTimeout bounds the writing of one whole HTTP answer, which is held in memory until then.
@@ -109,6 +114,7 @@ func DefaultConfig() Config {
 			AllowedOrigins:  []string{},
 			DrainDelay:      0,
 			ShutdownTimeout: 10 * time.Second,
+			HeaderTimeout:   10 * time.Second,
 			ReadTimeout:     30 * time.Second,
 			WriteTimeout:    30 * time.Second,
 			IdleTimeout:     2 * time.Minute,

@@ -29,6 +29,7 @@ func (c Config) validate() []error {
 		v.want("server.drain_delay", c.Server.DrainDelay, "0s or more")
 	}
 	v.positiveDuration("server.shutdown_timeout", c.Server.ShutdownTimeout)
+	v.positiveDuration("server.header_timeout", c.Server.HeaderTimeout)
 	v.positiveDuration("server.read_timeout", c.Server.ReadTimeout)
 	v.positiveDuration("server.write_timeout", c.Server.WriteTimeout)
 	v.positiveDuration("server.idle_timeout", c.Server.IdleTimeout)

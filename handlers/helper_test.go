@@ -89,12 +89,13 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 			PingInterval:  patience,
 		},
 		handlers: handlers.Options{
-			Logger:       logger,
-			MessageSize:  messageSize,
-			ReadTimeout:  patience,
-			WriteTimeout: patience,
-			IdleTimeout:  patience,
-			WebSocket:    transport.Options{FrameSize: frameSize, Silence: 2 * patience, Linger: patience},
+			Logger:        logger,
+			MessageSize:   messageSize,
+			HeaderTimeout: patience,
+			ReadTimeout:   patience,
+			WriteTimeout:  patience,
+			IdleTimeout:   patience,
+			WebSocket:     transport.Options{FrameSize: frameSize, Silence: 2 * patience, Linger: patience},
 		},
 	}
 	for _, change := range changes {

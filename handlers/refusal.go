@@ -1,7 +1,9 @@
 package handlers
 
 import (
+	"errors"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -20,11 +22,15 @@ const (
 )
 
 // drainRefused reads on before the answer to a request that fasthttp refuses: after it
-// the connection is closed.
-func drainRefused(app *fiber.App) {
+// the connection is closed. Who took too long has had its time. The answer has its own:
+// fasthttp leaves it what remains of that of the answer before, which may be nothing.
+func drainRefused(app *fiber.App, writeTimeout time.Duration) {
 	answer := app.Server().ErrorHandler
 	app.Server().ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) {
-		drain(ctx.Conn())
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			drain(ctx.Conn())
+		}
+		_ = ctx.Conn().SetWriteDeadline(time.Now().Add(writeTimeout))
 		answer(ctx, err)
 	}
 }
@@ -42,6 +48,14 @@ func drain(conn net.Conn) {
 			return
 		}
 		left -= n
+	}
+}
+
+// limitBodyTime bounds what follows a request's header. Until then it is fasthttp's
+// ReadTimeout that counts, from connecting or from the first byte of a later request.
+func limitBodyTime(app *fiber.App, timeout time.Duration) {
+	app.Server().HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+		return fasthttp.RequestConfig{ReadTimeout: timeout}
 	}
 }
 

@@ -26,10 +26,11 @@ type Options struct {
 	AllowedOrigins []string
 	// MessageSize bounds the body of a publish, in bytes.
 	MessageSize int
-	// ReadTimeout bounds a request, header and body, WriteTimeout its answer, and
-	// IdleTimeout the pause between two requests on one connection.
-	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	WebSocket                              transport.Options
+	// HeaderTimeout bounds the request line and headers: from connecting, or from the
+	// first byte of a later request. ReadTimeout bounds the rest of the request,
+	// WriteTimeout its answer, and IdleTimeout the pause before the next.
+	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	WebSocket                                             transport.Options
 }
 
 // api has what the handlers need. It never changes.
@@ -52,7 +53,7 @@ func New(options Options) *fiber.App {
 		ErrorHandler:                 a.fail,
 		JSONEncoder:                  encodeJSON,
 		ReadBufferSize:               maxHeaderSize,
-		ReadTimeout:                  options.ReadTimeout,
+		ReadTimeout:                  options.HeaderTimeout, // until a header is complete: limitBodyTime
 		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
@@ -76,7 +77,8 @@ func New(options Options) *fiber.App {
 
 	// Whoever is answered during the shutdown need not try the connection again.
 	app.Server().CloseOnShutdown = true
+	limitBodyTime(app, options.ReadTimeout)
 	refuseUnknownMethods(app)
-	drainRefused(app)
+	drainRefused(app, options.WriteTimeout)
 	return app
 }

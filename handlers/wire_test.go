@@ -97,28 +97,6 @@ func TestNoRequestIsSmuggled(t *testing.T) {
 	}
 }
 
-func TestSlowRequest(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.ReadTimeout = 100 * time.Millisecond })
-	for name, request := range map[string]string{
-		"in the line":   "GET /" + mark,
-		"in the header": "GET /topics HTTP/1.1\r\nHost: " + s.address + "\r\nX: " + mark,
-		"in the body":   publishLine + "Host: " + s.address + "\r\nContent-Length: 100\r\n\r\n" + mark,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := s.dialRaw(t)
-			c.send(t, request)
-			stop := c.drip()
-			answers := c.answers(t)
-			stop()
-			if len(answers) != 1 {
-				t.Fatalf("%d answers: %+v", len(answers), answers)
-			}
-			answers[0].checkProblem(t, 408, models.CodeRequestTimeout)
-		})
-	}
-}
-
 // TestUnreadAnswer: who does not take an answer does not keep it in memory for good.
 func TestUnreadAnswer(t *testing.T) {
 	closed := make(chan struct{}, 1)
