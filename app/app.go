@@ -29,6 +29,7 @@ type App struct {
 	// Set by New, never changed.
 	config   Config
 	logger   *slog.Logger
+	clients  int // the most that it takes, 0 for no limit
 	listener net.Listener
 	pubsub   *broker.PubSub
 	server   *fiber.App
@@ -41,12 +42,17 @@ type App struct {
 // New opens the address and builds everything behind it. Run must follow: it frees what
 // New has taken.
 func New(config Config, logger *slog.Logger) (*App, error) {
-	a := &App{config: config, logger: logger, conns: newHTTPConns()}
+	a := &App{
+		config:  config,
+		logger:  logger,
+		clients: maxClients(config.Limits.Clients, descriptorLimit()),
+		conns:   newHTTPConns(),
+	}
 	listener, err := net.Listen("tcp", config.Server.Address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	a.listener = newSteadyListener(listener, logger)
+	a.listener = newSteadyListener(listener, logger, a.conns.shed)
 	engine := broker.NewMemory(broker.History{
 		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
 		MaxAge:              config.History.MaxAge,
@@ -57,6 +63,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		MessageSize:   int(config.Limits.MessageSize),
 		FrameSize:     frameSize,
 		OutboxSize:    int(config.Limits.OutboxSize),
+		Clients:       a.clients,
 		Subscriptions: config.Limits.SubscriptionsPerClient,
 		InFlightSize:  int64(config.Limits.InFlightSize),
 		PublishWait:   config.Limits.PublishWait,
@@ -81,7 +88,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 			Linger:    min(closeLinger, config.Server.ShutdownTimeout/3),
 		},
 	})
-	a.server.Server().ConnState = a.conns.track
+	a.conns.watch(a.server.Server())
 	return a, nil
 }
 
@@ -95,7 +102,7 @@ func (a *App) Address() string {
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Listener(a.listener) }()
-	a.logger.Info("listening", "address", a.Address(), "url", "http://"+a.Address())
+	a.logger.Info("listening", "address", a.Address(), "url", "http://"+a.Address(), "max_clients", a.clients)
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("cannot serve: %w", err), a.shutdown())

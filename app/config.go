@@ -85,6 +85,10 @@ type LimitsConfig struct {
 	// Default 4MiB.
 	OutboxSize ByteSize `koanf:"outbox_size"`
 
+	// Clients is how many clients may be connected at a time. Each has a descriptor. Default 0:
+	// as many as the process may have descriptors, less 1000, or less a quarter if that is less.
+	Clients int `koanf:"clients"`
+
 	// SubscriptionsPerClient is how many patterns one client may be subscribed to. Default 1000.
 	SubscriptionsPerClient int `koanf:"subscriptions_per_client"`
 

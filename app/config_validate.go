@@ -49,6 +49,9 @@ func (c Config) validate() []error {
 		v.want("limits.outbox_size", c.Limits.OutboxSize,
 			fmt.Sprintf("more than limits.message_size (%v) and %v", c.Limits.MessageSize, frameOverhead))
 	}
+	if c.Limits.Clients < 0 {
+		v.want("limits.clients", c.Limits.Clients, "0 or more")
+	}
 	v.positive("limits.subscriptions_per_client", c.Limits.SubscriptionsPerClient)
 	if c.Limits.InFlightSize-c.Limits.MessageSize < messageOverhead {
 		v.want("limits.in_flight_size", c.Limits.InFlightSize,

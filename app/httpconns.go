@@ -1,23 +1,50 @@
 package app
 
 import (
+	"cmp"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/valyala/fasthttp"
 )
 
+// stateHandling is one more of fasthttp's states: a whole request was read, and is not
+// answered yet.
+const stateHandling = fasthttp.StateClosed + 1
+
 // httpConns knows the connections that are neither closed nor WebSockets. At shutdown
 // fasthttp waits for those of them that it cannot see through: browsers open some in
-// advance, and some peers never finish their request or take their answer.
+// advance, and some peers never finish their request or take their answer. And when the
+// server runs out of descriptors, those without a request have to go.
 type httpConns struct {
-	mu      sync.Mutex
-	states  map[net.Conn]fasthttp.ConnState
+	mu    sync.Mutex
+	conns map[net.Conn]httpConn
+	// changes counts the changes of state.
+	changes uint64
 	closing bool
 }
 
+// httpConn is a connection and what it is at.
+type httpConn struct {
+	net.Conn
+	state fasthttp.ConnState
+	// since is the change of state that brought it there.
+	since uint64
+}
+
 func newHTTPConns() *httpConns {
-	return &httpConns{states: make(map[net.Conn]fasthttp.ConnState)}
+	return &httpConns{conns: make(map[net.Conn]httpConn)}
+}
+
+// watch has a server tell what its connections are at.
+func (c *httpConns) watch(server *fasthttp.Server) {
+	server.ConnState = c.track
+	handle := server.Handler
+	server.Handler = func(ctx *fasthttp.RequestCtx) {
+		c.track(ctx.Conn(), stateHandling)
+		handle(ctx)
+	}
 }
 
 // track is fasthttp's ConnState hook.
@@ -26,13 +53,48 @@ func (c *httpConns) track(conn net.Conn, state fasthttp.ConnState) {
 	defer c.mu.Unlock()
 	switch state {
 	case fasthttp.StateHijacked, fasthttp.StateClosed:
-		delete(c.states, conn)
+		delete(c.conns, conn)
 	default:
-		c.states[conn] = state
+		c.changes++
+		c.conns[conn] = httpConn{Conn: conn, state: state, since: c.changes}
 		if c.closing && state == fasthttp.StateNew {
 			_ = conn.Close()
 		}
 	}
+}
+
+// shed closes up to n connections that have no request under way, and counts them. Those
+// that have not begun one go first, then those that have not finished sending theirs; of
+// either the ones that have been at it for longest.
+func (c *httpConns) shed(n int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := make([]httpConn, 0, n+1)
+	for _, conn := range c.conns {
+		if conn.state == stateHandling {
+			continue
+		}
+		if at, _ := slices.BinarySearchFunc(first, conn, httpConn.compare); at < n {
+			first = slices.Insert(first, at, conn)
+			first = first[:min(n, len(first))]
+		}
+	}
+	for _, conn := range first {
+		_ = conn.Close()
+		delete(c.conns, conn.Conn)
+	}
+	return len(first)
+}
+
+// compare gives the order in which connections are shed.
+func (a httpConn) compare(b httpConn) int {
+	if begun := a.state == fasthttp.StateActive; begun != (b.state == fasthttp.StateActive) {
+		if begun {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(a.since, b.since)
 }
 
 // closeFresh closes those that have not sent anything, now and from now on.
@@ -40,8 +102,8 @@ func (c *httpConns) closeFresh() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
-	for conn, state := range c.states {
-		if state == fasthttp.StateNew {
+	for _, conn := range c.conns {
+		if conn.state == fasthttp.StateNew {
 			_ = conn.Close()
 		}
 	}
@@ -51,8 +113,8 @@ func (c *httpConns) closeFresh() {
 func (c *httpConns) closeAll() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for conn := range c.states {
+	for conn := range c.conns {
 		_ = conn.Close()
 	}
-	return len(c.states)
+	return len(c.conns)
 }

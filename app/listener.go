@@ -4,38 +4,56 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// acceptPause is how long a server that cannot accept waits before it tries again.
-const acceptPause = 50 * time.Millisecond
+const (
+	// acceptPause is how long a server that cannot accept waits before it tries again.
+	acceptPause = 10 * time.Millisecond
+	// acceptCalm is how long accepting must go well until a failure is news again.
+	acceptCalm = 10 * time.Second
+	// shedAtOnce is how many connections are given up before it tries again, for want of
+	// descriptors. They are free a moment later.
+	shedAtOnce = 32
+)
 
 // steadyListener goes on accepting after errors that pass: no descriptor is free, or the
 // peer was gone before it was accepted. The server behind it would end at the first.
 type steadyListener struct {
 	net.Listener
 	logger *slog.Logger
+	// shed closes up to n connections that can be spared, and tells how many.
+	shed func(n int) int
+
+	// failed is when accepting failed last. Owned by Accept, of which one runs at a time.
+	failed time.Time
 
 	closing sync.Once
 	closed  chan struct{}
 }
 
-func newSteadyListener(listener net.Listener, logger *slog.Logger) *steadyListener {
-	return &steadyListener{Listener: listener, logger: logger, closed: make(chan struct{})}
+func newSteadyListener(listener net.Listener, logger *slog.Logger, shed func(n int) int) *steadyListener {
+	return &steadyListener{Listener: listener, logger: logger, shed: shed, closed: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
 func (l *steadyListener) Accept() (net.Conn, error) {
-	for failing := false; ; failing = true {
+	for {
 		conn, err := l.Listener.Accept()
 		if err == nil || !passes(err) {
 			return conn, err
 		}
-		if !failing {
-			l.logger.Warn("accept_failed", "error", err)
+		shed := 0
+		if wantsDescriptors(err) {
+			shed = l.shed(shedAtOnce)
 		}
+		if time.Since(l.failed) > acceptCalm {
+			l.logger.Warn("accept_failed", "error", err, "shed", shed)
+		}
+		l.failed = time.Now()
 		select {
 		case <-time.After(acceptPause):
 		case <-l.closed:
@@ -51,10 +69,12 @@ func (l *steadyListener) Close() error {
 
 // passes tells whether an error of accept(2) is one that goes away by itself.
 func passes(err error) bool {
-	for _, errno := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED, syscall.ENOBUFS, syscall.ENOMEM} {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	return false
+	return wantsDescriptors(err) || isOneOf(err, syscall.ECONNABORTED, syscall.ENOBUFS, syscall.ENOMEM)
+}
+
+// wantsDescriptors tells whether the process, or the system, has no descriptor left.
+func wantsDescriptors(err error) bool { return isOneOf(err, syscall.EMFILE, syscall.ENFILE) }
+
+func isOneOf(err error, numbers ...syscall.Errno) bool {
+	return slices.ContainsFunc(numbers, func(number syscall.Errno) bool { return errors.Is(err, number) })
 }

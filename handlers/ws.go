@@ -24,14 +24,14 @@ const callerKey = "caller"
 //	@Success		101	"the connection speaks WebSocket from here on"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
-//	@Failure		503	{object}	models.Problem	"shutting_down, engine_unavailable"
+//	@Failure		503	{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
 //	@Router			/ws [get]
 func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	key, err := base64.StdEncoding.DecodeString(c.Get("Sec-WebSocket-Key"))
 	if !websocket.IsWebSocketUpgrade(c) || !staysOpen(c) || err != nil || len(key) != 16 {
 		return requireUpgrade(c)
 	}
-	if err := a.PubSub.Ready(c.UserContext()); err != nil {
+	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
 		return err
 	}
 	c.Locals(callerKey, caller(c))

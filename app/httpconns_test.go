@@ -1,0 +1,77 @@
+package app
+
+import (
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/valyala/fasthttp"
+)
+
+// namedConn notes that it was closed.
+type namedConn struct {
+	net.Conn
+	name   string
+	closed *[]string
+}
+
+func (c *namedConn) Close() error {
+	*c.closed = append(*c.closed, c.name)
+	return nil
+}
+
+// TestShed: those without a request go, oldest first, and those that are at one stay.
+func TestShed(t *testing.T) {
+	type step struct {
+		name  string
+		state fasthttp.ConnState
+	}
+	const (
+		fresh    = fasthttp.StateNew
+		reading  = fasthttp.StateActive
+		idle     = fasthttp.StateIdle
+		hijacked = fasthttp.StateHijacked
+		closed   = fasthttp.StateClosed
+	)
+	tests := map[string]struct {
+		steps []step
+		n     int
+		want  []string
+	}{
+		"nothing":                      {n: 2},
+		"oldest first":                 {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}}, n: 2, want: []string{"a", "b"}},
+		"fewer than asked for":         {steps: []step{{"a", fresh}, {"b", fresh}}, n: 9, want: []string{"a", "b"}},
+		"idle as fresh":                {steps: []step{{"a", fresh}, {"b", idle}, {"c", fresh}}, n: 2, want: []string{"a", "b"}},
+		"idle since the last request":  {steps: []step{{"a", idle}, {"b", fresh}, {"a", reading}, {"a", idle}}, n: 1, want: []string{"b"}},
+		"half a request after nothing": {steps: []step{{"a", reading}, {"b", fresh}, {"c", idle}}, n: 3, want: []string{"b", "c", "a"}},
+		"half requests, oldest first":  {steps: []step{{"a", fresh}, {"b", reading}, {"a", reading}}, n: 1, want: []string{"b"}},
+		"none that is being answered":  {steps: []step{{"a", reading}, {"a", stateHandling}, {"b", fresh}}, n: 2, want: []string{"b"}},
+		"none that has gone":           {steps: []step{{"a", fresh}, {"b", fresh}, {"a", closed}, {"b", hijacked}}, n: 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var closed []string
+			conns, named := newHTTPConns(), make(map[string]net.Conn)
+			for _, s := range tt.steps {
+				if named[s.name] == nil {
+					named[s.name] = &namedConn{name: s.name, closed: &closed}
+				}
+				conns.track(named[s.name], s.state)
+			}
+			if n := conns.shed(tt.n); n != len(tt.want) {
+				t.Errorf("shed %d", n)
+			}
+			if diff := cmp.Diff(tt.want, closed); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			before := slices.Clone(closed)
+			conns.closeAll()
+			for _, name := range before {
+				if slices.Contains(closed[len(before):], name) {
+					t.Errorf("%s was closed twice", name)
+				}
+			}
+		})
+	}
+}
