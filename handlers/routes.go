@@ -29,7 +29,7 @@ type Options struct {
 	// ReadTimeout bounds a request, header and body, WriteTimeout its answer, and
 	// IdleTimeout the pause between two requests on one connection.
 	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	WebSocket                              transport.Options
+	Carrier                                *transport.Carrier
 }
 
 // api has what the handlers need. It never changes.
@@ -76,6 +76,7 @@ func New(options Options) *fiber.App {
 
 	// Whoever is answered during the shutdown need not try the connection again.
 	app.Server().CloseOnShutdown = true
+	app.Server().KeepHijackedConns = !options.Carrier.CopiesDescriptors()
 	refuseUnknownMethods(app)
 	drainRefused(app)
 	return app
