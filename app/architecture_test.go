@@ -80,6 +80,8 @@ func architecture() map[string]rule {
 				"fanfare/models",
 				"github.com/gofiber/contrib/websocket",
 				"github.com/fasthttp/websocket",
+				"github.com/gobwas/ws", // unmasking
+				"golang.org/x/sys",     // epoll
 			},
 			tests: []string{"github.com/gofiber/fiber/v2"},
 		},

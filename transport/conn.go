@@ -185,7 +185,7 @@ func (c *Conn) read() ([]byte, error) {
 func (c *Conn) take(b []byte) (reason models.CloseCode) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			c.carrier.options.Logger.Error("session_panicked", "cause", cause, "stack", string(debug.Stack()))
+			c.carrier.options.Logger.Error("connection_panicked", "cause", cause, "stack", string(debug.Stack()))
 			reason = models.CloseInternal
 		}
 	}()

@@ -6,7 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
-	"unsafe"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,17 +65,17 @@ func (d *descriptor) read() ([]byte, error) {
 		d.lent = d.loop.buffers.lend()
 	}
 	for {
-		n, err := unix.Read(d.fd, d.lent[:])
+		n, err := syscall.Read(d.fd, d.lent[:])
 		switch {
 		case n > 0:
 			return d.lent[:n], nil
 		case err == nil:
 			d.giveBack()
 			return nil, io.EOF
-		case err == unix.EAGAIN:
+		case err == syscall.EAGAIN:
 			d.giveBack()
 			return nil, errNothing
-		case err != unix.EINTR:
+		case err != syscall.EINTR:
 			d.giveBack()
 			return nil, os.NewSyscallError("read", err)
 		}
@@ -87,7 +87,6 @@ func (d *descriptor) giveBack() {
 	d.lent = nil
 }
 
-// write writes with a raw system call: as it never waits, the scheduler need not know.
 func (d *descriptor) write(b []byte, room func()) (written int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -95,19 +94,16 @@ func (d *descriptor) write(b []byte, room func()) (written int, err error) {
 		return 0, net.ErrClosed
 	}
 	for written < len(b) {
-		rest := b[written:]
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITE,
-			uintptr(d.fd), uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest))) //nolint:gosec // that is how
-		switch errno {
-		case 0:
-			written += int(n) //nolint:gosec // at most len(rest)
-		case unix.EINTR:
-		case unix.EAGAIN:
-			// The loop cannot have seen room yet that was made after this: it needs mu.
+		n, err := writeNow(d.fd, b[written:])
+		switch {
+		case err == nil:
+			written += n
+		case err == syscall.EAGAIN:
+			// The loop cannot have told of room yet that was made after this: it needs mu.
 			d.room = room
 			return written, nil
-		default:
-			return written, os.NewSyscallError("write", errno)
+		case err != syscall.EINTR:
+			return written, os.NewSyscallError("write", err)
 		}
 	}
 	return written, nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +61,8 @@ type server struct {
 	carrier  *Carrier
 	address  string
 	accepted chan *Conn
+	// close closes the carrier, the first time.
+	close func(ctx context.Context) error
 }
 
 func start(t *testing.T, options Options) *server {
@@ -68,6 +72,11 @@ func start(t *testing.T, options Options) *server {
 		t.Fatal(err)
 	}
 	s := &server{t: t, carrier: carrier, accepted: make(chan *Conn, 1)}
+	var once sync.Once
+	s.close = func(ctx context.Context) (err error) {
+		once.Do(func() { err = carrier.Close(ctx) })
+		return err
+	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Server().KeepHijackedConns = !carrier.CopiesDescriptors()
 	app.Get("/", contrib.New(func(ws *contrib.Conn) {
@@ -87,7 +96,7 @@ func start(t *testing.T, options Options) *server {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := errors.Join(app.ShutdownWithContext(ctx), <-served, carrier.Close(ctx)); err != nil {
+		if err := errors.Join(app.ShutdownWithContext(ctx), <-served, s.close(ctx)); err != nil {
 			t.Error("closing the server:", err)
 		}
 	})
@@ -110,6 +119,16 @@ func (s *server) connect() (*Conn, *websocket.Conn) {
 	// What ends is up to the test.
 	client.SetCloseHandler(func(int, string) error { return nil })
 	return <-s.accepted, client
+}
+
+// awaitEmpty waits until the server has no connection any more.
+func (s *server) awaitEmpty() {
+	s.t.Helper()
+	eventually(s.t, "no connection", func() bool {
+		s.carrier.mu.Lock()
+		defer s.carrier.mu.Unlock()
+		return s.carrier.live == 0
+	})
 }
 
 // connect is one connection to a server of its own. The test ends it, or serves it: the
@@ -229,6 +248,16 @@ func await[T any](t *testing.T, channel <-chan T) T {
 	case <-time.After(patience):
 		t.Fatal("it does not come to that")
 		panic("unreachable")
+	}
+}
+
+// eventually looks until something is so.
+func eventually(t *testing.T, what string, isSo func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !isSo(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("it does not come to that: ", what)
+		}
 	}
 }
 
