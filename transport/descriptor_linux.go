@@ -72,10 +72,10 @@ func (d *descriptor) read() ([]byte, error) {
 		case err == nil:
 			d.giveBack()
 			return nil, io.EOF
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			d.giveBack()
 			return nil, errNothing
-		case err != syscall.EINTR:
+		case !errors.Is(err, syscall.EINTR):
 			d.giveBack()
 			return nil, os.NewSyscallError("read", err)
 		}
@@ -98,11 +98,11 @@ func (d *descriptor) write(b []byte, room func()) (written int, err error) {
 		switch {
 		case err == nil:
 			written += n
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			// The loop cannot have told of room yet that was made after this: it needs mu.
 			d.room = room
 			return written, nil
-		case err != syscall.EINTR:
+		case !errors.Is(err, syscall.EINTR):
 			return written, os.NewSyscallError("write", err)
 		}
 	}

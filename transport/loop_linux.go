@@ -43,7 +43,7 @@ func newLoop(b *buffers) (*loop, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fd))
 	}
-	file := os.NewFile(uintptr(fd), "epoll") //nolint:gosec // a descriptor
+	file := os.NewFile(uintptr(fd), "epoll")
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

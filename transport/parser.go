@@ -166,8 +166,8 @@ func (p *parser) beginPayload() models.CloseCode {
 	if !isControl && length > uint64(p.limit-len(p.message)) { //nolint:gosec // never negative
 		return models.CloseTooBig
 	}
-	copy(p.mask[:], p.header[p.headerNeed-uint8(len(p.mask)):p.headerNeed]) //nolint:gosec // 4
-	p.left = int(length)                                                    //nolint:gosec // within the limit
+	copy(p.mask[:], p.header[p.headerNeed-uint8(len(p.mask)):p.headerNeed])
+	p.left = int(length)
 	if opcode == opText || opcode == opBinary {
 		p.opcode = opcode
 	}

@@ -108,7 +108,7 @@ func TestLingerEndsAtItsTick(t *testing.T) {
 // Against a table of plain deadlines: thousands of connections that come, are heard, close
 // and leave, at random.
 func TestWheelAgainstATable(t *testing.T) {
-	seed := rand.Uint64()
+	seed := rand.Uint64()                    //nolint:gosec // a test
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
 	w := newWheel(300*time.Millisecond, 100*time.Millisecond)
 	type entry struct {

@@ -15,5 +15,5 @@ func writeNow(fd int, b []byte) (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), nil //nolint:gosec // at most len(b)
+	return int(n), nil
 }
