@@ -5,14 +5,17 @@ import "sync"
 // buffer is what a socket is read into, while there is something to read.
 type buffer [16 << 10]byte
 
-// buffers lends them.
-type buffers struct{ pool sync.Pool }
+// lenders lend what a connection needs only while something happens.
+type lenders struct {
+	// buffers has *buffer, attempts what directWriter puts there.
+	buffers, attempts sync.Pool
+}
 
-func (b *buffers) lend() *buffer {
-	if lent, ok := b.pool.Get().(*buffer); ok {
+func (l *lenders) lend() *buffer {
+	if lent, ok := l.buffers.Get().(*buffer); ok {
 		return lent
 	}
 	return new(buffer)
 }
 
-func (b *buffers) takeBack(lent *buffer) { b.pool.Put(lent) }
+func (l *lenders) takeBack(lent *buffer) { l.buffers.Put(lent) }

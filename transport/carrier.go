@@ -54,7 +54,7 @@ type Carrier struct {
 	// loops share the sockets by descriptor. There are none in ModeGoroutine.
 	loops   []*loop
 	wheel   *wheel
-	buffers *buffers
+	lenders *lenders
 
 	// done ends the wheel; workers are the goroutines of the Carrier's own.
 	done    chan struct{}
@@ -73,13 +73,13 @@ func New(options Options) (*Carrier, error) {
 	t := &Carrier{
 		options: options,
 		wheel:   newWheel(options.Silence, options.Linger),
-		buffers: new(buffers),
+		lenders: new(lenders),
 		done:    make(chan struct{}),
 		emptied: make(chan struct{}),
 	}
 	if options.Mode == ModeEpoll || options.Mode == ModeAuto && hasEpoll {
 		for range runtime.GOMAXPROCS(0) {
-			l, err := newLoop(t.buffers)
+			l, err := newLoop(t.lenders)
 			if err != nil {
 				return nil, errors.Join(fmt.Errorf("transport: %w", err), t.closeLoops())
 			}
@@ -137,7 +137,7 @@ func (t *Carrier) takeOver(ws *websocket.Conn) ([]byte, socket, error) {
 		_ = tcp.SetKeepAlive(false)
 	}
 	if !t.CopiesDescriptors() {
-		return early, newStream(conn, t.buffers), nil
+		return early, newStream(conn, t.lenders), nil
 	}
 	d, err := copyDescriptor(conn, t.loops)
 	return early, d, err

@@ -69,6 +69,8 @@ type socket interface {
 	// if there are none now: then Conn.wake is called as soon as there are some. Other
 	// errors are the end of the connection, or of an interrupt.
 	read() ([]byte, error)
+	// willWait tells that the next read probably waits.
+	willWait() bool
 	// write is Conn.Write.
 	write(b []byte, room func()) (int, error)
 	// begin is called once, before the rest, with whom to wake.
@@ -166,6 +168,12 @@ func (c *Conn) serve() {
 			c.heard.Store(c.carrier.wheel.now.Load())
 			if reason != 0 {
 				c.end(reason)
+			}
+			if c.socket.willWait() {
+				// Answering needs a deep stack, waiting does not: a fresh goroutine has a
+				// small one.
+				go c.serve()
+				return
 			}
 		}
 	}

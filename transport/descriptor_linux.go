@@ -62,7 +62,7 @@ func (d *descriptor) begin(c *Conn) error {
 
 func (d *descriptor) read() ([]byte, error) {
 	if d.lent == nil {
-		d.lent = d.loop.buffers.lend()
+		d.lent = d.loop.lenders.lend()
 	}
 	for {
 		n, err := syscall.Read(d.fd, d.lent[:])
@@ -82,8 +82,11 @@ func (d *descriptor) read() ([]byte, error) {
 	}
 }
 
+// willWait is never so: read does not wait.
+func (d *descriptor) willWait() bool { return false }
+
 func (d *descriptor) giveBack() {
-	d.loop.buffers.takeBack(d.lent)
+	d.loop.lenders.takeBack(d.lent)
 	d.lent = nil
 }
 

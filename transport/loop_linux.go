@@ -27,14 +27,14 @@ type loop struct {
 	file    *os.File
 	raw     syscall.RawConn
 	fd      int
-	buffers *buffers
+	lenders *lenders
 
 	// mu guards the descriptors that are watched, by number.
 	mu      sync.Mutex
 	watched []*descriptor
 }
 
-func newLoop(b *buffers) (*loop, error) {
+func newLoop(l *lenders) (*loop, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -48,7 +48,7 @@ func newLoop(b *buffers) (*loop, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &loop{file: file, raw: raw, fd: fd, buffers: b}, nil
+	return &loop{file: file, raw: raw, fd: fd, lenders: l}, nil
 }
 
 // run hands out what happens, until the loop is closed.

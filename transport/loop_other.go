@@ -12,7 +12,7 @@ const hasEpoll = false
 // loop is not there: see ModeEpoll.
 type loop struct{}
 
-func newLoop(*buffers) (*loop, error) { return nil, errors.New("epoll is on Linux only") }
+func newLoop(*lenders) (*loop, error) { return nil, errors.New("epoll is on Linux only") }
 
 func (*loop) run() {}
 

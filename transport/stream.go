@@ -13,7 +13,7 @@ const (
 	maxRest = 64 << 10
 	// smallRead is how much is read at first into memory of the stream's own, in bytes. A
 	// buffer is lent to it only for more.
-	smallRead = 256
+	smallRead = 128
 )
 
 // stream is a socket of Go's, whatever lies below it: reading waits in a goroutine, and
@@ -22,7 +22,7 @@ type stream struct {
 	// Set by newStream, never changed.
 	conn    net.Conn
 	direct  *directWriter
-	buffers *buffers
+	lenders *lenders
 
 	// Owned by the goroutine that reads.
 	small [smallRead]byte
@@ -43,8 +43,8 @@ type stream struct {
 	writer sync.WaitGroup
 }
 
-func newStream(conn net.Conn, b *buffers) *stream {
-	return &stream{conn: conn, direct: newDirectWriter(conn), buffers: b}
+func newStream(conn net.Conn, l *lenders) *stream {
+	return &stream{conn: conn, direct: newDirectWriter(conn, &l.attempts), lenders: l}
 }
 
 func (s *stream) begin(*Conn) error { return nil }
@@ -55,11 +55,11 @@ func (s *stream) read() ([]byte, error) {
 	into := s.small[:]
 	if s.more {
 		if s.lent == nil {
-			s.lent = s.buffers.lend()
+			s.lent = s.lenders.lend()
 		}
 		into = s.lent[:]
 	} else if s.lent != nil {
-		s.buffers.takeBack(s.lent)
+		s.lenders.takeBack(s.lent)
 		s.lent = nil
 	}
 	n, err := s.conn.Read(into)
@@ -69,6 +69,8 @@ func (s *stream) read() ([]byte, error) {
 	}
 	return nil, err
 }
+
+func (s *stream) willWait() bool { return !s.more }
 
 // write leaves some of what the socket does not take at once, copied, to a goroutine;
 // until that is through, nothing more is taken.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -127,7 +128,7 @@ func TestDirectWriter(t *testing.T) {
 	t.Run("no socket takes nothing", func(t *testing.T) {
 		one, other := net.Pipe()
 		defer func() { _, _ = one.Close(), other.Close() }()
-		direct := newDirectWriter(one)
+		direct := newDirectWriter(one, new(sync.Pool))
 		if direct != nil {
 			t.Fatal("a pipe has a direct writer")
 		}
@@ -145,7 +146,7 @@ func TestDirectWriter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		direct := newDirectWriter(conn)
+		direct := newDirectWriter(conn, new(sync.Pool))
 		if n, err := direct.write(nil); n != 0 || err != nil {
 			t.Errorf("nothing: %d, %v", n, err)
 		}
