@@ -2,8 +2,9 @@ package transport
 
 import "sync"
 
-// buffer is what a socket is read into, while there is something to read.
-type buffer [16 << 10]byte
+// buffer is what a socket is read into, while there is something to read and while that is
+// being answered.
+type buffer [4 << 10]byte
 
 // lenders lend what a connection needs only while something happens.
 type lenders struct {
