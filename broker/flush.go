@@ -1,17 +1,12 @@
 package broker
 
-import (
-	"time"
-
-	"fanfare/models"
-)
+import "fanfare/models"
 
 // This file is what a shard does with its clients' outboxes.
 
 // add makes the client one of the shard's, and greets it.
 func (s *shard) add(c *Client, welcome models.ServerFrame) {
-	s.clients[c] = struct{}{}
-	c.nextPing = time.Now().Add(s.pingInterval)
+	s.heartbeat.add(c)
 	s.send(c, welcome)
 }
 
@@ -144,9 +139,7 @@ func (s *shard) remove(c *Client, subscriptions []*subscription, code models.Clo
 
 // finish forgets a client to whose connection nothing will be written any more.
 func (s *shard) finish(c *Client) {
-	if _, present := s.clients[c]; !present {
-		return
+	if s.heartbeat.remove(c) {
+		close(c.removed)
 	}
-	delete(s.clients, c)
-	close(c.removed)
 }

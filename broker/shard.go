@@ -20,15 +20,14 @@ const (
 // panic in it ends the process: what it was at cannot be put right.
 type shard struct {
 	// Set by newShard, never changed.
-	index        int
-	queue        *queue
-	budget       *budget
-	outboxSize   int
-	pingInterval time.Duration
-	stopped      chan struct{}
+	index      int
+	queue      *queue
+	budget     *budget
+	outboxSize int
+	stopped    chan struct{}
 
 	// Owned by the goroutine.
-	clients     map[*Client]struct{}
+	heartbeat   *heartbeat
 	subscribers *patternMap[*subscriberList]
 	// dirty has the clients whose outbox has something that can be written.
 	dirty []*Client
@@ -49,29 +48,28 @@ type subscriberList struct{ all []*subscription }
 
 func newShard(index int, budget *budget, outboxSize int, pingInterval time.Duration) *shard {
 	return &shard{
-		index:        index,
-		queue:        newQueue(),
-		budget:       budget,
-		outboxSize:   outboxSize,
-		pingInterval: pingInterval,
-		stopped:      make(chan struct{}),
-		clients:      make(map[*Client]struct{}),
-		subscribers:  newPatternMap[*subscriberList](),
-		scratch:      make([]byte, 0, writeSize),
+		index:       index,
+		queue:       newQueue(),
+		budget:      budget,
+		outboxSize:  outboxSize,
+		stopped:     make(chan struct{}),
+		heartbeat:   newHeartbeat(pingInterval),
+		subscribers: newPatternMap[*subscriberList](),
+		scratch:     make([]byte, 0, writeSize),
 	}
 }
 
 // run takes events until the shard is stopped and its last client has left.
 func (s *shard) run() {
 	defer close(s.stopped)
-	sweep := time.NewTicker(max(min(time.Second, s.pingInterval/4), time.Millisecond))
-	defer sweep.Stop()
+	ticker := time.NewTicker(s.heartbeat.tick)
+	defer ticker.Stop()
 	var events []event
-	for !s.stopping || len(s.clients) > 0 {
+	for !s.stopping || s.heartbeat.clients > 0 {
 		select {
 		case <-s.queue.wake:
-		case now := <-sweep.C:
-			s.ping(now)
+		case <-ticker.C:
+			s.ping()
 		}
 		events = s.queue.take(events)
 		s.applyAll(events)
@@ -166,14 +164,14 @@ func (s *shard) tellGap() {
 }
 
 // ping sends a heartbeat to every client that is due for one.
-func (s *shard) ping(now time.Time) {
-	for c := range s.clients {
-		if now.Before(c.nextPing) {
-			continue
+func (s *shard) ping() {
+	var format models.Format
+	var f frame
+	s.heartbeat.next(func(c *Client) {
+		if c.format != format {
+			format = c.format
+			f = frame{bytes: format.Ping()}
 		}
-		c.nextPing = now.Add(s.pingInterval)
-		if c.closing == 0 {
-			s.push(c, frame{bytes: c.format.Ping()})
-		}
-	}
+		s.enqueue(c, f)
+	})
 }
