@@ -9,8 +9,14 @@ import (
 const (
 	// batchSize is how many events a shard applies before it flushes.
 	batchSize = 64
-	// writeSize is how much of an outbox leaves in one write, in bytes.
+	// writeSize is how much of an outbox leaves in one write, and how much data a shard
+	// delivers before it flushes, in bytes.
 	writeSize = 64 << 10
+	// writesAtOnce is how many writes a shard does before it lets others run. A write
+	// is a system call of some microseconds that the scheduler may not see, and so can
+	// not use: without a pause, whoever else has work on this processor, such as those
+	// who read from sockets, would wait for all of them.
+	writesAtOnce = 32
 	// maxKeptEvents is the length beyond which an emptied queue is given back.
 	maxKeptEvents = 16 << 10
 )
@@ -37,7 +43,9 @@ type shard struct {
 	deliveries uint64
 	scratch    []byte
 	memory     frameMemory
-	stopping   bool
+	// writes counts the writes since others could run.
+	writes   int
+	stopping bool
 
 	// Written by the goroutine, read by anybody.
 	stats shardStats
@@ -66,10 +74,18 @@ func (s *shard) run() {
 	defer ticker.Stop()
 	var events []event
 	for !s.stopping || s.heartbeat.clients > 0 {
-		select {
-		case <-s.queue.wake:
-		case <-ticker.C:
-			s.ping()
+		if len(s.dirty) == 0 {
+			select {
+			case <-s.queue.wake:
+			case <-ticker.C:
+				s.ping()
+			}
+		} else {
+			select {
+			case <-ticker.C:
+				s.ping()
+			default:
+			}
 		}
 		events = s.queue.take(events)
 		s.applyAll(events)
@@ -80,20 +96,24 @@ func (s *shard) run() {
 	}
 }
 
-// applyAll applies events in order and flushes after every batchSize of them, and at
-// the end.
+// applyAll applies events in order, with a round of flushing after every batch and at
+// the end. A batch is not larger than what a round writes for a client, so that nobody
+// who keeps up falls behind.
 func (s *shard) applyAll(events []event) {
-	for i, e := range events {
+	count, size := 0, 0
+	for _, e := range events {
 		if e.delivery != nil {
+			size += len(e.delivery.message.Data)
 			s.deliver(e.delivery)
 		} else {
 			e.apply(s)
 		}
-		if i%batchSize == batchSize-1 {
-			s.flushAll()
+		if count++; count == batchSize || size >= writeSize {
+			s.flushRound()
+			count, size = 0, 0
 		}
 	}
-	s.flushAll()
+	s.flushRound()
 }
 
 // stop ends the shard after what is queued before it.
