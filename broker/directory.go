@@ -21,16 +21,24 @@ func (d *directory[V]) set(name string, value V) {
 	d.entries.Set(name, value)
 }
 
-func (d *directory[V]) delete(name string) {
+// delete tells whether the name was there.
+func (d *directory[V]) delete(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.entries.Delete(name)
+	_, found := d.entries.Delete(name)
+	return found
 }
 
 func (d *directory[V]) get(name string) (V, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.entries.Get(name)
+}
+
+func (d *directory[V]) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.entries.Len()
 }
 
 func (d *directory[V]) snapshot() *btree.Map[string, V] {

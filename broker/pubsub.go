@@ -4,12 +4,13 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fanfare/models"
 )
 
-// Options configures a PubSub. Every field must be set.
+// Options configures a PubSub. Every field but Clients must be set.
 type Options struct {
 	// MessageSize bounds a message's data as JSON text, in bytes.
 	MessageSize int
@@ -18,6 +19,9 @@ type Options struct {
 	// OutboxSize bounds what waits for one client, in bytes. A client with more is
 	// closed. It must be larger than the largest message's frame.
 	OutboxSize int
+	// Clients bounds the clients, 0 for no limit. One that has left counts until nothing
+	// is written to it any more.
+	Clients int
 	// Subscriptions bounds those of one client.
 	Subscriptions int
 	// InFlightSize bounds what is published and not yet taken by the shards, in bytes.
@@ -38,8 +42,10 @@ type PubSub struct {
 	shards     []*shard
 	dispatcher *dispatcher
 
-	// clients is safe for concurrent use.
-	clients directory[*Client]
+	// Safe for concurrent use.
+	clients   directory[*Client]
+	census    *census
+	published atomic.Uint64
 
 	// mu guards closing. Once it is set, no call is added to calls, which are those
 	// that Close waits for.
@@ -52,7 +58,7 @@ type PubSub struct {
 // the engine does not start, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
-	p := &PubSub{options: options, engine: engine}
+	p := &PubSub{options: options, engine: engine, census: newCensus(options.Clients)}
 	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
 		p.shards = append(p.shards, newShard(i, budget, options.OutboxSize, options.PingInterval))
 	}
@@ -69,7 +75,8 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 }
 
 // AddClient registers a connection. The welcome is its first frame. Whoever adds a
-// client must remove it when the connection has ended.
+// client must remove it when the connection has ended. CodeTooManyClients and
+// CodeShuttingDown.
 func (p *PubSub) AddClient(
 	_ context.Context, by models.Caller, conn Conn, connection models.Connection,
 ) (*Client, error) {
@@ -79,6 +86,9 @@ func (p *PubSub) AddClient(
 	defer p.calls.Done()
 	c, err := newClient(p.shards, by, conn, connection)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.census.enter(connection.Transport); err != nil {
 		return nil, err
 	}
 	p.clients.set(c.ID(), c)
@@ -101,9 +111,12 @@ func (p *PubSub) limits() models.Limits {
 // which is the first: a client that was closed for being slow stays that. To remove a
 // client again changes nothing.
 func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCode {
-	p.clients.delete(c.ID())
+	first := p.clients.delete(c.ID())
 	p.dispatcher.leave(c, func(s *shard, removed []*subscription, _ models.ID) { s.remove(c, removed, reason) })
 	<-c.removed
+	if first {
+		p.census.leave(c.connection.Transport, c.closing)
+	}
 	return c.closing
 }
 
@@ -194,7 +207,11 @@ func (p *PubSub) Publish(ctx context.Context, by models.Caller, draft models.Dra
 	}
 	defer p.calls.Done()
 	draft.From = by.User
-	return p.engine.Publish(ctx, draft)
+	receipt, err := p.engine.Publish(ctx, draft)
+	if err == nil {
+		p.published.Add(1)
+	}
+	return receipt, err
 }
 
 // Ready is nil when a publish would be taken, else it says why not.
@@ -204,6 +221,16 @@ func (p *PubSub) Ready(ctx context.Context) error {
 	}
 	defer p.calls.Done()
 	return p.engine.Ready(ctx)
+}
+
+// AdmitsClient is nil when a client could be added and publish, else it says why not:
+// as Ready does, or with CodeTooManyClients. AddClient may still fail: others may come
+// first.
+func (p *PubSub) AdmitsClient(ctx context.Context) error {
+	if err := p.Ready(ctx); err != nil {
+		return err
+	}
+	return p.census.admits()
 }
 
 // enter adds a call to those that Close waits for, unless it has begun.

@@ -91,7 +91,7 @@ func statusOf(code models.Code) int {
 		return http.StatusUpgradeRequired
 	case models.CodeHeadersTooLarge:
 		return http.StatusRequestHeaderFieldsTooLarge
-	case models.CodeOverloaded, models.CodeShuttingDown, models.CodeEngineUnavailable:
+	case models.CodeOverloaded, models.CodeTooManyClients, models.CodeShuttingDown, models.CodeEngineUnavailable:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusInternalServerError

@@ -26,6 +26,7 @@ const (
 	CodeTooManySubscriptions Code = "too_many_subscriptions"
 	CodeInternal             Code = "internal"
 	CodeOverloaded           Code = "overloaded"
+	CodeTooManyClients       Code = "too_many_clients"
 	CodeShuttingDown         Code = "shutting_down"
 	CodeEngineUnavailable    Code = "engine_unavailable"
 )
