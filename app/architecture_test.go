@@ -52,6 +52,7 @@ func architecture() map[string]rule {
 				"github.com/swaggo/files/v2",
 				"github.com/go-json-experiment/json",
 				"github.com/google/uuid",
+				"github.com/prometheus/client_golang",
 			},
 			tests: []string{anything},
 		},

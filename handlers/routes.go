@@ -67,6 +67,7 @@ func New(options Options) *fiber.App {
 	app.Get("/ws", a.acceptWebSocket, a.webSocket())
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
+	app.Get("/metrics", a.metrics())
 	app.Get("/", a.console)
 	app.Get("/swagger", a.toSwagger)
 	app.Get("/swagger/", a.swagger)

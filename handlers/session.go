@@ -36,8 +36,7 @@ func (s *session) Reply(frame []byte) {
 
 // Ended removes the client.
 func (s *session) Ended(reason models.CloseCode) {
-	reason = s.api.PubSub.RemoveClient(s.client, reason)
-	s.api.Logger.Debug("client_left", "client_id", s.client.ID(), "reason", reason.String(), "code", uint16(reason))
+	s.api.logLeft(s.client, s.api.PubSub.RemoveClient(s.client, reason))
 }
 
 func (s *session) act(request models.Request) error {
