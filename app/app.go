@@ -32,6 +32,7 @@ type App struct {
 	clients  int // the most that it takes, 0 for no limit
 	listener net.Listener
 	pubsub   *broker.PubSub
+	carrier  *transport.Carrier
 	server   *fiber.App
 	conns    *httpConns
 
@@ -72,6 +73,16 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	a.carrier, err = transport.New(transport.Options{
+		Mode:      config.Transport.Mode,
+		FrameSize: frameSize,
+		Silence:   config.Transport.PingInterval + config.Transport.PongTimeout,
+		Linger:    min(closeLinger, config.Server.ShutdownTimeout/3),
+		Logger:    logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
+	}
 	a.server = handlers.New(handlers.Options{
 		PubSub:         a.pubsub,
 		Logger:         logger,
@@ -82,11 +93,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		ReadTimeout:    config.Server.ReadTimeout,
 		WriteTimeout:   config.Server.WriteTimeout,
 		IdleTimeout:    config.Server.IdleTimeout,
-		WebSocket: transport.Options{
-			FrameSize: frameSize,
-			Silence:   config.Transport.PingInterval + config.Transport.PongTimeout,
-			Linger:    min(closeLinger, config.Server.ShutdownTimeout/3),
-		},
+		Carrier:        a.carrier,
 	})
 	a.conns.watch(a.server.Server())
 	return a, nil
@@ -127,7 +134,7 @@ func (a *App) shutdown() error {
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.server.ShutdownWithContext(ctx) }()
 	a.conns.closeFresh()
-	err := a.pubsub.Close(ctx)
+	err := errors.Join(a.pubsub.Close(ctx), a.carrier.Close(ctx))
 	deadline, _ := ctx.Deadline()
 	cut := time.AfterFunc(min(lastAnswers, time.Until(deadline)/2), func() {
 		a.logger.Warn("connections_cut", "count", a.conns.closeAll())

@@ -52,6 +52,7 @@ func architecture() map[string]rule {
 				"github.com/swaggo/files/v2",
 				"github.com/go-json-experiment/json",
 				"github.com/google/uuid",
+				"github.com/prometheus/client_golang",
 			},
 			tests: []string{anything},
 		},
@@ -80,6 +81,8 @@ func architecture() map[string]rule {
 				"fanfare/models",
 				"github.com/gofiber/contrib/websocket",
 				"github.com/fasthttp/websocket",
+				"github.com/gobwas/ws", // unmasking
+				"golang.org/x/sys",     // epoll
 			},
 			tests: []string{"github.com/gofiber/fiber/v2"},
 		},

@@ -1,6 +1,10 @@
 package app
 
-import "time"
+import (
+	"time"
+
+	"fanfare/transport"
+)
 
 // Config is everything that can be set. LoadConfig fills it, DefaultConfig holds the defaults, and
 // config.yaml at the top of the repository lists the same keys for people.
@@ -54,6 +58,11 @@ type ServerConfig struct {
 
 // TransportConfig is about live connections.
 type TransportConfig struct {
+	// Mode is how sockets are read: epoll (Linux only; an idle client has no goroutine and no
+	// buffer), goroutine (one for each client), or auto, which is epoll where there is any.
+	// Default auto.
+	Mode transport.Mode `koanf:"mode"`
+
 	// PingInterval is the time between two pings to a client. Keep it below the idle timeout of
 	// every proxy between, often 60s. Default 25s.
 	PingInterval time.Duration `koanf:"ping_interval"`
@@ -124,6 +133,7 @@ func DefaultConfig() Config {
 			IdleTimeout:     2 * time.Minute,
 		},
 		Transport: TransportConfig{
+			Mode:         transport.ModeAuto,
 			PingInterval: 25 * time.Second,
 			PongTimeout:  10 * time.Second,
 		},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fanfare/transport"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -57,6 +59,7 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 		"server.read_timeout":             "3s",
 		"server.write_timeout":            "16s",
 		"server.idle_timeout":             "4s",
+		"transport.mode":                  "goroutine",
 		"transport.ping_interval":         "5s",
 		"transport.pong_timeout":          "6s",
 		"history.max_messages_per_topic":  "7",
@@ -82,7 +85,7 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 			WriteTimeout:    16 * time.Second,
 			IdleTimeout:     4 * time.Second,
 		},
-		Transport: TransportConfig{PingInterval: 5 * time.Second, PongTimeout: 6 * time.Second},
+		Transport: TransportConfig{Mode: transport.ModeGoroutine, PingInterval: 5 * time.Second, PongTimeout: 6 * time.Second},
 		History:   HistoryConfig{MaxMessagesPerTopic: 7, MaxAge: 8 * time.Second, MaxBytes: 9 * MiB},
 		Limits: LimitsConfig{
 			MessageSize:            10 * KiB,

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"fanfare/transport"
 )
 
 // frameOverhead is what a message may have around its data in a frame: names, ids, JSON.
@@ -34,6 +36,8 @@ func (c Config) validate() []error {
 	v.positiveDuration("server.write_timeout", c.Server.WriteTimeout)
 	v.positiveDuration("server.idle_timeout", c.Server.IdleTimeout)
 
+	v.oneOf("transport.mode", string(c.Transport.Mode),
+		string(transport.ModeAuto), string(transport.ModeEpoll), string(transport.ModeGoroutine))
 	v.positiveDuration("transport.ping_interval", c.Transport.PingInterval)
 	v.positiveDuration("transport.pong_timeout", c.Transport.PongTimeout)
 

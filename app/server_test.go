@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"fanfare/app"
 	"fanfare/models"
+	"fanfare/transport"
 )
 
 // patience bounds what a test waits for; it only runs out when something is broken.
@@ -31,6 +33,10 @@ type server struct {
 func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 	t.Helper()
 	config := app.DefaultConfig()
+	// All tests can be run in each mode.
+	if mode := os.Getenv("FANFARE_TRANSPORT_MODE"); mode != "" {
+		config.Transport.Mode = transport.Mode(mode)
+	}
 	config.Server.Address = "127.0.0.1:0"
 	for _, change := range changes {
 		change(&config)

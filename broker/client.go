@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -43,7 +42,7 @@ type Client struct {
 	closing  models.CloseCode
 	removing bool
 	lastSeen uint64
-	nextPing time.Time
+	beat     beat
 }
 
 // subscription is a client's interest in one pattern.

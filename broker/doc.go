@@ -6,7 +6,7 @@
 // interested and puts the message into the queue of every shard that has an
 // interested client. Each shard, one goroutine, takes its queue in order, appends the
 // message's ready-made frame to the outbox of each matching client and then flushes
-// every outbox that has something.
+// the outboxes that have something, in rounds.
 //
 // A subscribe goes through the same queue: the dispatcher has counted the interest when
 // it reads the position and queues the change under the one lock that also gives

@@ -1,7 +1,8 @@
 package broker
 
 import (
-	"time"
+	"math"
+	"runtime"
 
 	"fanfare/models"
 )
@@ -10,8 +11,7 @@ import (
 
 // add makes the client one of the shard's, and greets it.
 func (s *shard) add(c *Client, welcome models.ServerFrame) {
-	s.clients[c] = struct{}{}
-	c.nextPing = time.Now().Add(s.pingInterval)
+	s.heartbeat.add(c)
 	s.send(c, welcome)
 }
 
@@ -28,7 +28,7 @@ func (s *shard) enqueue(c *Client, f frame) {
 	}
 	if c.outbox.cost()+f.cost() > s.outboxSize {
 		c.blocked = false
-		s.flush(c)
+		s.flush(c, math.MaxInt)
 		if c.outbox.cost()+f.cost() > s.outboxSize {
 			s.close(c, models.CloseSlowConsumer)
 			return
@@ -53,27 +53,39 @@ func (s *shard) markDirty(c *Client) {
 	}
 }
 
-// flushAll writes what waits for the dirty clients, and for those whose connection has
-// room again, as far as it goes.
-func (s *shard) flushAll() {
+// flushRound writes some of what waits for the dirty clients, and for those whose
+// connection has room again. A client for which there is more stays dirty: the next
+// round comes after the events that have come meanwhile, so that nobody waits for a
+// large outbox of somebody else's.
+func (s *shard) flushRound() {
 	s.withRoom = s.queue.takeWithRoom(s.withRoom)
 	for _, c := range s.withRoom {
 		c.blocked = false
 		s.markDirty(c)
 	}
 	clear(s.withRoom)
+	more := s.dirty[:0]
 	for _, c := range s.dirty {
-		c.dirty = false
-		s.flush(c)
+		s.flush(c, writeSize)
+		if c.dirty = c.outbox.size > 0 && !c.blocked; c.dirty {
+			more = append(more, c)
+		}
 	}
-	clear(s.dirty)
-	s.dirty = s.dirty[:0]
+	clear(s.dirty[len(more):])
+	s.dirty = more
 }
 
-func (s *shard) flush(c *Client) {
-	for c.outbox.size > 0 && !c.blocked {
+// flush writes what waits for a client until its connection takes no more, or enough
+// bytes are written.
+func (s *shard) flush(c *Client, enough int) {
+	for written := 0; c.outbox.size > 0 && !c.blocked && written < enough; {
 		chunk := c.outbox.chunk(s.scratch)
 		n, err := c.conn.Write(chunk, c.room)
+		written += n
+		if s.writes++; s.writes == writesAtOnce {
+			s.writes = 0
+			runtime.Gosched()
+		}
 		s.countDelivered(c, c.outbox.advance(n, &s.memory))
 		if err != nil {
 			s.lose(c)
@@ -139,14 +151,12 @@ func (s *shard) remove(c *Client, subscriptions []*subscription, code models.Clo
 		c.outbox.discard()
 		s.close(c, code)
 	}
-	s.flush(c)
+	s.markDirty(c)
 }
 
 // finish forgets a client to whose connection nothing will be written any more.
 func (s *shard) finish(c *Client) {
-	if _, present := s.clients[c]; !present {
-		return
+	if s.heartbeat.remove(c) {
+		close(c.removed)
 	}
-	delete(s.clients, c)
-	close(c.removed)
 }

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,6 +95,54 @@ func TestHiccup(t *testing.T) {
 		if m := conn.want("message"); m.ID != id {
 			t.Fatalf("got %+v, want %v", m, id)
 		}
+	}
+}
+
+// TestLargeOutboxStarvesNobody: a client that has much to catch up with, and does so
+// quickly, gets it in rounds, and what comes for others meanwhile does not wait for it.
+func TestLargeOutboxStarvesNobody(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one shard for all
+	s := start(t, defaults())
+	_, greedy := s.join("much")
+	_, other := s.join("little")
+	greedy.stick()
+	const count = 40
+	data := `"` + strings.Repeat("x", 40_000) + `"`
+	var want []models.ID
+	for range count {
+		want = append(want, s.publish("much", data).ID)
+	}
+	bystander, _ := s.join("nothing")
+	s.settle(bystander)
+
+	stuck, release := greedy.jam()
+	jammed := greedy.writing
+	writes, writesBefore := 0, 0
+	greedy.mu.Lock()
+	greedy.writing = func() {
+		writes++
+		jammed()
+	}
+	greedy.mu.Unlock()
+	other.mu.Lock()
+	other.writing = func() { writesBefore = writes }
+	other.mu.Unlock()
+	greedy.open()
+	<-stuck
+	small := s.publish("little", "1")
+	release()
+	if m := other.want("message"); m.ID != small.ID {
+		t.Errorf("got %v, want %v", m.ID, small.ID)
+	}
+	for _, id := range want {
+		if m := greedy.want("message"); m.ID != id {
+			t.Fatalf("got %v, want %v", m.ID, id)
+		}
+	}
+	// A round is two writes of a message each: the one that was jammed, and one more
+	// that the small message came into.
+	if writesBefore > 4 || writes != count {
+		t.Errorf("the small message came after %d of %d writes", writesBefore, writes)
 	}
 }
 

@@ -9,8 +9,14 @@ import (
 const (
 	// batchSize is how many events a shard applies before it flushes.
 	batchSize = 64
-	// writeSize is how much of an outbox leaves in one write, in bytes.
+	// writeSize is how much of an outbox leaves in one write, and how much data a shard
+	// delivers before it flushes, in bytes.
 	writeSize = 64 << 10
+	// writesAtOnce is how many writes a shard does before it lets others run. A write
+	// is a system call of some microseconds that the scheduler may not see, and so can
+	// not use: without a pause, whoever else has work on this processor, such as those
+	// who read from sockets, would wait for all of them.
+	writesAtOnce = 32
 	// maxKeptEvents is the length beyond which an emptied queue is given back.
 	maxKeptEvents = 16 << 10
 )
@@ -20,15 +26,14 @@ const (
 // panic in it ends the process: what it was at cannot be put right.
 type shard struct {
 	// Set by newShard, never changed.
-	index        int
-	queue        *queue
-	budget       *budget
-	outboxSize   int
-	pingInterval time.Duration
-	stopped      chan struct{}
+	index      int
+	queue      *queue
+	budget     *budget
+	outboxSize int
+	stopped    chan struct{}
 
 	// Owned by the goroutine.
-	clients     map[*Client]struct{}
+	heartbeat   *heartbeat
 	subscribers *patternMap[*subscriberList]
 	// dirty has the clients whose outbox has something that can be written.
 	dirty []*Client
@@ -38,7 +43,9 @@ type shard struct {
 	deliveries uint64
 	scratch    []byte
 	memory     frameMemory
-	stopping   bool
+	// writes counts the writes since others could run.
+	writes   int
+	stopping bool
 
 	// Written by the goroutine, read by anybody.
 	stats shardStats
@@ -49,29 +56,36 @@ type subscriberList struct{ all []*subscription }
 
 func newShard(index int, budget *budget, outboxSize int, pingInterval time.Duration) *shard {
 	return &shard{
-		index:        index,
-		queue:        newQueue(),
-		budget:       budget,
-		outboxSize:   outboxSize,
-		pingInterval: pingInterval,
-		stopped:      make(chan struct{}),
-		clients:      make(map[*Client]struct{}),
-		subscribers:  newPatternMap[*subscriberList](),
-		scratch:      make([]byte, 0, writeSize),
+		index:       index,
+		queue:       newQueue(),
+		budget:      budget,
+		outboxSize:  outboxSize,
+		stopped:     make(chan struct{}),
+		heartbeat:   newHeartbeat(pingInterval),
+		subscribers: newPatternMap[*subscriberList](),
+		scratch:     make([]byte, 0, writeSize),
 	}
 }
 
 // run takes events until the shard is stopped and its last client has left.
 func (s *shard) run() {
 	defer close(s.stopped)
-	sweep := time.NewTicker(max(min(time.Second, s.pingInterval/4), time.Millisecond))
-	defer sweep.Stop()
+	ticker := time.NewTicker(s.heartbeat.tick)
+	defer ticker.Stop()
 	var events []event
-	for !s.stopping || len(s.clients) > 0 {
-		select {
-		case <-s.queue.wake:
-		case now := <-sweep.C:
-			s.ping(now)
+	for !s.stopping || s.heartbeat.clients > 0 {
+		if len(s.dirty) == 0 {
+			select {
+			case <-s.queue.wake:
+			case <-ticker.C:
+				s.ping()
+			}
+		} else {
+			select {
+			case <-ticker.C:
+				s.ping()
+			default:
+			}
 		}
 		events = s.queue.take(events)
 		s.applyAll(events)
@@ -82,20 +96,24 @@ func (s *shard) run() {
 	}
 }
 
-// applyAll applies events in order and flushes after every batchSize of them, and at
-// the end.
+// applyAll applies events in order, with a round of flushing after every batch and at
+// the end. A batch is not larger than what a round writes for a client, so that nobody
+// who keeps up falls behind.
 func (s *shard) applyAll(events []event) {
-	for i, e := range events {
+	count, size := 0, 0
+	for _, e := range events {
 		if e.delivery != nil {
+			size += len(e.delivery.message.Data)
 			s.deliver(e.delivery)
 		} else {
 			e.apply(s)
 		}
-		if i%batchSize == batchSize-1 {
-			s.flushAll()
+		if count++; count == batchSize || size >= writeSize {
+			s.flushRound()
+			count, size = 0, 0
 		}
 	}
-	s.flushAll()
+	s.flushRound()
 }
 
 // stop ends the shard after what is queued before it.
@@ -166,14 +184,14 @@ func (s *shard) tellGap() {
 }
 
 // ping sends a heartbeat to every client that is due for one.
-func (s *shard) ping(now time.Time) {
-	for c := range s.clients {
-		if now.Before(c.nextPing) {
-			continue
+func (s *shard) ping() {
+	var format models.Format
+	var f frame
+	s.heartbeat.next(func(c *Client) {
+		if c.format != format {
+			format = c.format
+			f = frame{bytes: format.Ping()}
 		}
-		c.nextPing = now.Add(s.pingInterval)
-		if c.closing == 0 {
-			s.push(c, frame{bytes: c.format.Ping()})
-		}
-	}
+		s.enqueue(c, f)
+	})
 }

@@ -174,6 +174,32 @@ const docTemplate = `{
                 }
             }
         },
+        "/metrics": {
+            "get": {
+                "description": "What the server has and what it has done since its start, in Prometheus' text format; the Go runtime and the process as well.",
+                "produces": [
+                    "text/plain"
+                ],
+                "tags": [
+                    "operations"
+                ],
+                "summary": "Metrics for Prometheus",
+                "responses": {
+                    "200": {
+                        "description": "fanfare_clients{transport=\\\"websocket\\\"} 2",
+                        "schema": {
+                            "type": "string"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
+            }
+        },
         "/readyz": {
             "get": {
                 "produces": [

@@ -3,12 +3,14 @@ package handlers_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -53,6 +55,7 @@ func TestMain(m *testing.M) {
 type setup struct {
 	engine   broker.Engine
 	broker   broker.Options
+	carrier  transport.Options
 	handlers handlers.Options
 	// connState is fasthttp's hook.
 	connState func(net.Conn, fasthttp.ConnState)
@@ -62,11 +65,17 @@ type setup struct {
 type server struct {
 	address string // host:port
 	app     *fiber.App
-	// close ends the PubSub, as the shutdown does first.
+	// close ends the PubSub and the connections, as the shutdown does first.
 	close  func() error
 	engine broker.Engine
 	client *http.Client
 	log    *logBook
+}
+
+// transportMode is the mode that the tests run in: FANFARE_TRANSPORT_MODE, or auto. It
+// stands in the environment so that all tests can be run in each.
+func transportMode() transport.Mode {
+	return transport.Mode(cmp.Or(os.Getenv("FANFARE_TRANSPORT_MODE"), string(transport.ModeAuto)))
 }
 
 func newMemory() *broker.Memory {
@@ -95,7 +104,13 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 			ReadTimeout:   patience,
 			WriteTimeout:  patience,
 			IdleTimeout:   patience,
-			WebSocket:     transport.Options{FrameSize: frameSize, Silence: 2 * patience, Linger: patience},
+		},
+		carrier: transport.Options{
+			Mode:      transportMode(),
+			FrameSize: frameSize,
+			Silence:   2 * patience,
+			Linger:    patience,
+			Logger:    logger,
 		},
 	}
 	for _, change := range changes {
@@ -105,7 +120,11 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.handlers.PubSub = pubsub
+	carrier, err := transport.New(s.carrier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handlers.PubSub, s.handlers.Carrier = pubsub, carrier
 	if s.handlers.Ready == nil {
 		s.handlers.Ready = pubsub.Ready
 	}
@@ -115,17 +134,17 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closePubSub := sync.OnceValue(func() error {
+	closeClients := sync.OnceValue(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		return pubsub.Close(ctx)
+		return errors.Join(pubsub.Close(ctx), carrier.Close(ctx))
 	})
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(listener) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := errors.Join(closePubSub(), app.ShutdownWithContext(ctx), <-served); err != nil {
+		if err := errors.Join(closeClients(), app.ShutdownWithContext(ctx), <-served); err != nil {
 			t.Error("closing:", err)
 		}
 	})
@@ -134,7 +153,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	return &server{
 		address: listener.Addr().String(),
 		app:     app,
-		close:   closePubSub,
+		close:   closeClients,
 		engine:  s.engine,
 		log:     log,
 		client: &http.Client{

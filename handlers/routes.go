@@ -30,7 +30,7 @@ type Options struct {
 	// first byte of a later request. ReadTimeout bounds the rest of the request,
 	// WriteTimeout its answer, and IdleTimeout the pause before the next.
 	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	WebSocket                                             transport.Options
+	Carrier                                               *transport.Carrier
 }
 
 // api has what the handlers need. It never changes.
@@ -68,6 +68,7 @@ func New(options Options) *fiber.App {
 	app.Get("/ws", a.acceptWebSocket, a.webSocket())
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
+	app.Get("/metrics", a.metrics())
 	app.Get("/", a.console)
 	app.Get("/swagger", a.toSwagger)
 	app.Get("/swagger/", a.swagger)
@@ -77,6 +78,7 @@ func New(options Options) *fiber.App {
 
 	// Whoever is answered during the shutdown need not try the connection again.
 	app.Server().CloseOnShutdown = true
+	app.Server().KeepHijackedConns = !options.Carrier.CopiesDescriptors()
 	limitBodyTime(app, options.ReadTimeout)
 	refuseUnknownMethods(app)
 	drainRefused(app, options.WriteTimeout)

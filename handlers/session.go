@@ -7,15 +7,15 @@ import (
 	"fanfare/models"
 )
 
-// session answers the frames of one WebSocket client, one at a time.
+// session answers the frames of one WebSocket client. It is a transport.Session.
 type session struct {
 	ctx    context.Context
 	api    *api
 	client *broker.Client
 }
 
-// receive answers one message of the client.
-func (s *session) receive(payload []byte, binary bool) {
+// Receive answers one message of the client.
+func (s *session) Receive(payload []byte, binary bool) {
 	if binary {
 		s.fail(models.Errorf(models.CodeInvalidRequest, "frames are text, not binary"), nil)
 		return
@@ -29,9 +29,14 @@ func (s *session) receive(payload []byte, binary bool) {
 	}
 }
 
-// reply passes on a ready-made answer to a control frame.
-func (s *session) reply(frame []byte) {
+// Reply passes on a ready-made answer to a control frame.
+func (s *session) Reply(frame []byte) {
 	_ = s.api.PubSub.SendRaw(s.ctx, s.client, frame)
+}
+
+// Ended removes the client.
+func (s *session) Ended(reason models.CloseCode) {
+	s.api.logLeft(s.client, s.api.PubSub.RemoveClient(s.client, reason))
 }
 
 func (s *session) act(request models.Request) error {

@@ -73,11 +73,16 @@ func (a *api) webSocket() fiber.Handler {
 	}
 }
 
-// serveWebSocket is a connection's life. It returns when nothing uses it any more.
+// serveWebSocket hands a connection over. It returns at once: from then on there is nothing
+// of HTTP about it any more.
 func (a *api) serveWebSocket(ws *websocket.Conn) {
 	by, _ := ws.Locals(callerKey).(models.Caller)
-	conn := transport.NewWebSocket(ws.Conn, a.WebSocket)
-	defer conn.Finish()
+	conn, err := a.Carrier.Accept(ws.Conn)
+	if err != nil {
+		a.Logger.Warn("connection_refused", "error", err, "caller", by)
+		_ = ws.NetConn().Close()
+		return
+	}
 	ctx := context.Background()
 	client, err := a.PubSub.AddClient(ctx, by, conn, models.Connection{
 		Transport:     models.TransportWebSocket,
@@ -88,18 +93,23 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		refuse(conn, models.AsError(err))
 		return
 	}
-	reason := models.CloseInternal
-	defer func() {
-		reason = a.PubSub.RemoveClient(client, reason)
-		a.Logger.Debug("client_left", "client_id", client.ID(), "reason", reason.String(), "code", uint16(reason))
-	}()
-	s := &session{ctx: ctx, api: a, client: client}
-	reason = conn.Read(s.receive, s.reply)
+	conn.Serve(&session{ctx: ctx, api: a, client: client})
 }
 
 // refuse tells a connection that has no client why, and ends it.
-func refuse(conn *transport.WebSocket, e *models.Error) {
+func refuse(conn *transport.Conn, e *models.Error) {
 	format := conn.Format()
-	_, _ = conn.Write(format.Event(models.NewErrorFrame(e, nil)), func() {})
-	_, _ = conn.Write(format.Close(models.CloseGoingAway), func() {})
+	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(models.CloseGoingAway)...)
+	_, _ = conn.Write(last, func() {})
+	conn.Close(models.CloseGoingAway)
+	conn.Serve(refused{})
 }
+
+// refused is the session of a connection that has no client.
+type refused struct{}
+
+func (refused) Receive([]byte, bool) {}
+
+func (refused) Reply([]byte) {}
+
+func (refused) Ended(models.CloseCode) {}

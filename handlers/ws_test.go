@@ -148,7 +148,7 @@ func TestCloses(t *testing.T) {
 		"invalid UTF-8 in fragments": {"\x01\x81" + masked + "\xc3" + "\x80\x81" + masked + "\xc3", models.CloseInvalidUTF8},
 		"length beyond the limit":    {"\x81\xff\x00\x00\x00\x00\x00\x02\x00\x01" + masked, models.CloseTooBig},
 		"length of 2^63-1":           {"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + masked, models.CloseTooBig},
-		"length of 2^64-1":           {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff" + masked, models.CloseTooBig},
+		"length of 2^64-1":           {"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff" + masked, models.CloseProtocolError},
 		"binary beyond the limit":    {"\x82\xff\x00\x00\x00\x00\x00\x02\x00\x01" + masked, models.CloseTooBig},
 		"fragments beyond the limit": {"\x01\xff\x00\x00\x00\x00\x00\x02\x00\x00" + masked + strings.Repeat("a", frameSize) + "\x80\x81" + masked + "a", models.CloseTooBig},
 		"goodbye":                    {"\x88\x82" + masked + "\x03\xe8", models.CloseNormal},

@@ -3,23 +3,30 @@
 package transport
 
 import (
+	"errors"
 	"net"
+	"sync"
 	"syscall"
 )
 
 // directWriter writes to a socket as much as fits, without blocking. It belongs to one
 // goroutine at a time. A nil writer takes nothing.
 type directWriter struct {
-	raw syscall.RawConn
-	try func(fd uintptr) bool
+	raw    syscall.RawConn
+	lender *sync.Pool
+}
 
+// attempt is one write. It is lent to a directWriter: most of the time, nobody writes.
+type attempt struct {
 	out     []byte
 	written int
 	err     error
+	// try is what RawConn.Write is given.
+	try func(fd uintptr) bool
 }
 
 // newDirectWriter gives nil for a connection that is no socket, such as one with TLS.
-func newDirectWriter(conn net.Conn) *directWriter {
+func newDirectWriter(conn net.Conn, lender *sync.Pool) *directWriter {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -28,35 +35,39 @@ func newDirectWriter(conn net.Conn) *directWriter {
 	if err != nil {
 		return nil
 	}
-	w := &directWriter{raw: raw}
-	w.try = w.tryWrite
-	return w
+	return &directWriter{raw: raw, lender: lender}
 }
 
 func (w *directWriter) write(b []byte) (int, error) {
 	if w == nil {
 		return 0, nil
 	}
-	w.out, w.written, w.err = b, 0, nil
-	if err := w.raw.Write(w.try); err != nil {
+	a, ok := w.lender.Get().(*attempt)
+	if !ok {
+		a = new(attempt)
+		a.try = a.write
+	}
+	defer w.lender.Put(a)
+	a.out, a.written, a.err = b, 0, nil
+	err := w.raw.Write(a.try)
+	a.out = nil
+	if err != nil {
 		return 0, err
 	}
-	w.out = nil
-	return w.written, w.err
+	return a.written, a.err
 }
 
-// tryWrite never asks to be called again.
-func (w *directWriter) tryWrite(fd uintptr) bool {
-	for w.written < len(w.out) {
-		n, err := syscall.Write(int(fd), w.out[w.written:])
-		switch err {
-		case nil:
-			w.written += n
-		case syscall.EINTR:
-		case syscall.EAGAIN:
+// write never asks to be called again.
+func (a *attempt) write(fd uintptr) bool {
+	for a.written < len(a.out) {
+		n, err := syscall.Write(int(fd), a.out[a.written:])
+		switch {
+		case err == nil:
+			a.written += n
+		case errors.Is(err, syscall.EAGAIN):
 			return true
-		default:
-			w.err = err
+		case !errors.Is(err, syscall.EINTR):
+			a.err = err
 			return true
 		}
 	}

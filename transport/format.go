@@ -8,10 +8,12 @@ import (
 
 // Opcodes of a WebSocket frame (RFC 6455, section 5.2).
 const (
-	opText  = 0x1
-	opClose = 0x8
-	opPing  = 0x9
-	opPong  = 0xA
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xA
 )
 
 const (
@@ -48,7 +50,7 @@ func (webSocketFormat) Close(code models.CloseCode) []byte {
 }
 
 // pong answers a ping (RFC 6455, section 5.5.3).
-func pong(payload string) []byte {
+func pong(payload []byte) []byte {
 	return seal(opPong, append(make([]byte, maxHeader, maxHeader+len(payload)), payload...))
 }
 

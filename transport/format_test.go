@@ -31,7 +31,8 @@ func TestSeal(t *testing.T) {
 			if diff := cmp.Diff(header+hex.EncodeToString(payload), hex.EncodeToString(frame)); diff != "" {
 				t.Fatalf("(-want +got):\n%.200s", diff)
 			}
-			conn, client := connect(t, patient())
+			conn, client := connect(t, patient(ModeAuto))
+			read(conn)
 			written := make(chan error, 1)
 			go func() { written <- newWriter(conn).write(frame) }()
 			kind, got, err := client.ReadMessage()
@@ -46,7 +47,8 @@ func TestSeal(t *testing.T) {
 }
 
 func TestFormat(t *testing.T) {
-	conn, client := connect(t, patient())
+	conn, client := connect(t, patient(ModeAuto))
+	read(conn)
 	pinged := make(chan string, 1)
 	client.SetPingHandler(func(payload string) error {
 		pinged <- payload
@@ -89,8 +91,10 @@ func TestFormat(t *testing.T) {
 
 // The format is how the broker knows which frames it can share.
 func TestFormatIsComparable(t *testing.T) {
-	one, _ := connect(t, patient())
-	other, _ := connect(t, patient())
+	one, _ := connect(t, patient(ModeAuto))
+	read(one)
+	other, _ := connect(t, patient(ModeAuto))
+	read(other)
 	if one.Format() != other.Format() {
 		t.Error("two connections have two formats")
 	}

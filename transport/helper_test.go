@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -27,68 +29,128 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
-func patient() Options {
-	return Options{FrameSize: 64 << 10, Silence: patience, Linger: patience}
+// modes are the ways to read that there are on this system.
+func modes() []Mode {
+	if hasEpoll {
+		return []Mode{ModeEpoll, ModeGoroutine}
+	}
+	return []Mode{ModeGoroutine}
 }
 
-// connect gives both ends of a connection: ours and a foreign client's.
-func connect(t *testing.T, options Options) (*WebSocket, *websocket.Conn) {
+// inEachMode runs a test in every mode.
+func inEachMode(t *testing.T, test func(t *testing.T, options Options)) {
 	t.Helper()
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) { test(t, patient(mode)) })
+	}
+}
+
+func patient(mode Mode) Options {
+	return Options{
+		Mode:      mode,
+		FrameSize: 64 << 10,
+		Silence:   patience,
+		Linger:    patience,
+		Logger:    slog.New(slog.DiscardHandler),
+	}
+}
+
+// server is a Carrier behind a real listener.
+type server struct {
+	t        *testing.T
+	carrier  *Carrier
+	address  string
+	accepted chan *Conn
+	// close closes the carrier, the first time.
+	close func(ctx context.Context) error
+}
+
+func start(t *testing.T, options Options) *server {
+	t.Helper()
+	carrier, err := New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, carrier: carrier, accepted: make(chan *Conn, 1)}
+	var once sync.Once
+	s.close = func(ctx context.Context) (err error) {
+		once.Do(func() { err = carrier.Close(ctx) })
+		return err
+	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	accepted, over := make(chan *WebSocket, 1), make(chan struct{})
+	app.Server().KeepHijackedConns = !carrier.CopiesDescriptors()
 	app.Get("/", contrib.New(func(ws *contrib.Conn) {
-		accepted <- NewWebSocket(ws.Conn, options)
-		<-over
+		conn, err := carrier.Accept(ws.Conn)
+		if err != nil {
+			t.Error(err)
+		}
+		s.accepted <- conn
 	}))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.address = listener.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(listener) }()
 	t.Cleanup(func() {
-		close(over)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := errors.Join(app.ShutdownWithContext(ctx), <-served); err != nil {
+		if err := errors.Join(app.ShutdownWithContext(ctx), <-served, s.close(ctx)); err != nil {
 			t.Error("closing the server:", err)
 		}
 	})
-	client, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+listener.Addr().String(), nil)
+	return s
+}
+
+// connect gives both ends of a connection: ours, which is not served yet, and a foreign
+// client's.
+func (s *server) connect() (*Conn, *websocket.Conn) {
+	s.t.Helper()
+	client, response, err := websocket.DefaultDialer.DialContext(s.t.Context(), "ws://"+s.address, nil)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	t.Cleanup(func() { _ = client.Close() })
+	s.t.Cleanup(func() { _ = client.Close() })
 	if err := client.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	// What ends is up to the test.
 	client.SetCloseHandler(func(int, string) error { return nil })
-	return <-accepted, client
+	return <-s.accepted, client
+}
+
+// awaitEmpty waits until the server has no connection any more.
+func (s *server) awaitEmpty() {
+	s.t.Helper()
+	eventually(s.t, "no connection", func() bool {
+		s.carrier.mu.Lock()
+		defer s.carrier.mu.Unlock()
+		return s.carrier.live == 0
+	})
+}
+
+// connect is one connection to a server of its own. The test ends it, or serves it: the
+// client leaves when the test is over.
+func connect(t *testing.T, options Options) (*Conn, *websocket.Conn) {
+	t.Helper()
+	return start(t, options).connect()
 }
 
 // writer writes to a connection as a client's shard does, and counts.
 type writer struct {
-	conn *WebSocket
+	conn *Conn
 	room chan struct{}
-
-	// short counts the writes that were not taken in full, rooms the calls of room.
+	// short counts the writes that were not taken in full.
 	short int
-	mu    sync.Mutex
-	rooms int
 }
 
-func newWriter(conn *WebSocket) *writer {
+func newWriter(conn *Conn) *writer {
 	return &writer{conn: conn, room: make(chan struct{}, 16)}
 }
 
-func (w *writer) hasRoom() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rooms++
-	w.room <- struct{}{}
-}
+func (w *writer) hasRoom() { w.room <- struct{}{} }
 
 // try writes once, from a buffer that does not stay as it is.
 func (w *writer) try(b []byte) (int, error) {
@@ -139,18 +201,42 @@ type received struct {
 	binary  bool
 }
 
-// read reads until the connection ends. The messages and then the reason come over the
-// channels; answers to control frames go out at once.
-func read(conn *WebSocket) (<-chan received, <-chan models.CloseCode) {
-	messages, ended := make(chan received, 100), make(chan models.CloseCode, 1)
-	w := newWriter(conn)
-	go func() {
-		defer close(messages)
-		ended <- conn.Read(
-			func(payload []byte, binary bool) { messages <- received{string(payload), binary} },
-			func(frame []byte) { _ = w.write(frame) })
-	}()
-	return messages, ended
+// reader is a Session that hands on what it gets. Answers to control frames go out at
+// once.
+type reader struct {
+	writer   *writer
+	messages chan received
+	ended    chan models.CloseCode
+	// finish is closed for Ended to return; nil for at once.
+	finish chan struct{}
+}
+
+func newReader(conn *Conn) *reader {
+	return &reader{writer: newWriter(conn), messages: make(chan received, 1000), ended: make(chan models.CloseCode, 1)}
+}
+
+func (r *reader) Receive(payload []byte, binary bool) {
+	r.messages <- received{string(payload), binary}
+	for i := range payload { // it was lent
+		payload[i] = 0xee
+	}
+}
+
+func (r *reader) Reply(frame []byte) { _ = r.writer.write(frame) }
+
+func (r *reader) Ended(reason models.CloseCode) {
+	close(r.messages)
+	r.ended <- reason
+	if r.finish != nil {
+		<-r.finish
+	}
+}
+
+// read serves a connection. The messages and then the reason come over the channels.
+func read(conn *Conn) *reader {
+	r := newReader(conn)
+	conn.Serve(r)
+	return r
 }
 
 // await gives what comes over a channel.
@@ -162,6 +248,16 @@ func await[T any](t *testing.T, channel <-chan T) T {
 	case <-time.After(patience):
 		t.Fatal("it does not come to that")
 		panic("unreachable")
+	}
+}
+
+// eventually looks until something is so.
+func eventually(t *testing.T, what string, isSo func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !isSo(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("it does not come to that: ", what)
+		}
 	}
 }
 

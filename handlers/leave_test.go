@@ -1,0 +1,37 @@
+package handlers_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"fanfare/models"
+)
+
+// At the default level, the log has those whom the server closed for cause, and no others.
+func TestLogOfClosedClients(t *testing.T) {
+	log := &logBook{}
+	s := start(t, func(s *setup) {
+		s.handlers.Logger = slog.New(slog.NewTextHandler(log, nil))
+		s.carrier.Silence = 500 * time.Millisecond
+		s.broker.PingInterval = 50 * time.Millisecond
+	})
+	deaf := s.dial(t)
+	// The deaf one does not read, so it answers no ping.
+	eventually(t, func() bool { return strings.Contains(log.String(), deaf.id) })
+	if line := log.String(); !strings.Contains(line, "level=INFO msg=client_closed") ||
+		!strings.Contains(line, "code=4002") || !strings.Contains(line, `reason="ping timeout"`) {
+		t.Error(line)
+	}
+	polite := s.dial(t)
+	_ = polite.WriteControl(websocket.CloseMessage, nil, time.Now().Add(patience))
+	eventually(t, func() bool {
+		return value(s.scrape(t), "fanfare_client_closes_total", "1000", models.CloseNormal.String()) == 1
+	})
+	if strings.Contains(log.String(), polite.id) {
+		t.Errorf("a client that said goodbye is in the log: %s", log)
+	}
+}

@@ -1,0 +1,216 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/fasthttp/websocket"
+)
+
+// kernelBuffer is what the kernel is asked to hold for a peer that does not read, in
+// bytes; left to itself it holds some 4 MB. Linux takes it twice.
+const kernelBuffer = 64 << 10
+
+// Mode is how sockets are read.
+type Mode string
+
+// The modes.
+const (
+	// ModeAuto is ModeEpoll where there is epoll, else ModeGoroutine.
+	ModeAuto Mode = "auto"
+	// ModeEpoll reads with a few epoll loops: an idle connection has neither goroutine
+	// nor buffer. Linux only, and not for TLS that ends in this process.
+	ModeEpoll Mode = "epoll"
+	// ModeGoroutine reads with a goroutine for each connection.
+	ModeGoroutine Mode = "goroutine"
+)
+
+// Options configures a Carrier. Every field must be set.
+type Options struct {
+	// Mode is how sockets are read.
+	Mode Mode
+	// FrameSize bounds a message from a peer, in bytes. More closes with 1009.
+	FrameSize int
+	// Silence is how long a peer may send nothing, not even a pong. More closes with
+	// 4002. While its message is being answered, a peer is not silent.
+	Silence time.Duration
+	// Linger is how long a peer has, after the close frame was queued, to take what is
+	// written and to leave. Both deadlines are late by an eighth of the shorter at most.
+	Linger time.Duration
+	// Logger is told of panics in a session.
+	Logger *slog.Logger
+}
+
+// Carrier carries connections. Its methods may be called concurrently.
+type Carrier struct {
+	// Set by New, never changed.
+	options Options
+	// loops share the sockets by descriptor. There are none in ModeGoroutine.
+	loops   []*loop
+	wheel   *wheel
+	lenders *lenders
+
+	// done ends the wheel; workers are the goroutines of the Carrier's own.
+	done    chan struct{}
+	workers sync.WaitGroup
+
+	// mu guards live, and closing: once it is set, none is added. emptied is closed when
+	// the last has gone.
+	mu      sync.Mutex
+	live    int
+	closing bool
+	emptied chan struct{}
+}
+
+// New starts a Carrier. It must be closed.
+func New(options Options) (*Carrier, error) {
+	t := &Carrier{
+		options: options,
+		wheel:   newWheel(options.Silence, options.Linger),
+		lenders: new(lenders),
+		done:    make(chan struct{}),
+		emptied: make(chan struct{}),
+	}
+	if options.Mode == ModeEpoll || options.Mode == ModeAuto && hasEpoll {
+		for range runtime.GOMAXPROCS(0) {
+			l, err := newLoop(t.lenders)
+			if err != nil {
+				return nil, errors.Join(fmt.Errorf("transport: %w", err), t.closeLoops())
+			}
+			t.loops = append(t.loops, l)
+		}
+	}
+	for _, l := range t.loops {
+		t.workers.Go(l.run)
+	}
+	t.workers.Go(func() { t.wheel.run(t.done) })
+	return t, nil
+}
+
+// CopiesDescriptors tells that Accept takes a copy of a connection's descriptor and leaves
+// the connection for whoever made it to close. Otherwise it takes the connection itself.
+func (t *Carrier) CopiesDescriptors() bool { return len(t.loops) > 0 }
+
+// Accept takes over a connection after its WebSocket handshake: nothing else may read
+// from it or write to it any more. The Conn must be served. It fails when no descriptor is
+// left, in ModeEpoll for what is no TCP socket, and after Close.
+func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
+	early, socket, err := t.takeOver(ws)
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	c := &Conn{carrier: t, socket: socket, parser: parser{limit: t.options.FrameSize}, early: early}
+	c.state.Store(serving) // by nobody, until Serve
+	if err := socket.begin(c); err != nil {
+		socket.close()
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	if !t.enter() {
+		socket.close()
+		return nil, fmt.Errorf("transport: %w", net.ErrClosed)
+	}
+	t.wheel.add(c)
+	return c, nil
+}
+
+// takeOver gives the socket below a connection, and what the peer has sent behind its
+// handshake that was read with it.
+func (t *Carrier) takeOver(ws *websocket.Conn) ([]byte, socket, error) {
+	hijacked := ws.NetConn()
+	early, err := readBuffered(hijacked)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn := hijacked
+	if wrapper, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
+		conn = wrapper.UnsafeConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(kernelBuffer)
+		// Pings do that.
+		_ = tcp.SetKeepAlive(false)
+	}
+	if !t.CopiesDescriptors() {
+		return early, newStream(conn, t.lenders), nil
+	}
+	d, err := copyDescriptor(conn, t.loops)
+	return early, d, err
+}
+
+// readBuffered gives what has been read from the socket behind the handshake, without
+// waiting for more.
+func readBuffered(conn net.Conn) ([]byte, error) {
+	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return nil, err
+	}
+	var early, some = []byte(nil), make([]byte, 512)
+	for {
+		n, err := conn.Read(some)
+		early = append(early, some[:n]...)
+		if err != nil {
+			return early, conn.SetReadDeadline(time.Time{})
+		}
+	}
+}
+
+// Close waits for all connections to end, and cuts those that have not when ctx ends.
+// Whoever owns them ends them; from now on none is accepted. It is called once.
+func (t *Carrier) Close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closing = true
+	if t.live == 0 {
+		close(t.emptied)
+	}
+	t.mu.Unlock()
+	var err error
+	select {
+	case <-t.emptied:
+	case <-ctx.Done():
+		all := t.wheel.all()
+		for _, c := range all {
+			c.socket.cut()
+		}
+		err = fmt.Errorf("transport: %d connections were cut: %w", len(all), ctx.Err())
+		select {
+		case <-t.emptied:
+		case <-time.After(t.options.Linger): // a session is stuck
+		}
+	}
+	close(t.done)
+	err = errors.Join(err, t.closeLoops())
+	t.workers.Wait()
+	return err
+}
+
+func (t *Carrier) closeLoops() error {
+	var errs []error
+	for _, l := range t.loops {
+		errs = append(errs, l.close())
+	}
+	return errors.Join(errs...)
+}
+
+// enter counts a connection, unless the Carrier is closing.
+func (t *Carrier) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing {
+		return false
+	}
+	t.live++
+	return true
+}
+
+func (t *Carrier) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.live--; t.live == 0 && t.closing {
+		close(t.emptied)
+	}
+}

@@ -1,0 +1,136 @@
+package transport
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// maxRest is how much of what the socket does not take at once is copied, in bytes.
+	// The rest stays where it is shared.
+	maxRest = 64 << 10
+	// smallRead is how much is read at first into memory of the stream's own, in bytes. A
+	// buffer is lent to it only for more.
+	smallRead = 128
+)
+
+// stream is a socket of Go's, whatever lies below it: reading waits in a goroutine, and
+// while the socket is full so does a goroutine that writes.
+type stream struct {
+	// Set by newStream, never changed.
+	conn    net.Conn
+	direct  *directWriter
+	lenders *lenders
+
+	// Owned by the goroutine that reads.
+	small [smallRead]byte
+	lent  *buffer
+	more  bool
+
+	// mu guards what the writing goroutine shares with write, and the deadlines.
+	mu sync.Mutex
+	// rest is what the writing goroutine is at; while there is any, the socket is full.
+	rest []byte
+	// room is who wants to know when it is not.
+	room func()
+	err  error
+	// isCut tells that the deadlines stay where they are.
+	isCut bool
+
+	// writer ends with the writing goroutine.
+	writer sync.WaitGroup
+}
+
+func newStream(conn net.Conn, l *lenders) *stream {
+	return &stream{conn: conn, direct: newDirectWriter(conn, &l.attempts), lenders: l}
+}
+
+func (s *stream) begin(*Conn) error { return nil }
+
+// read waits with a small buffer. If that was full, there is probably more, and the next
+// read takes a large one.
+func (s *stream) read() ([]byte, error) {
+	into := s.small[:]
+	if s.more {
+		if s.lent == nil {
+			s.lent = s.lenders.lend()
+		}
+		into = s.lent[:]
+	} else if s.lent != nil {
+		s.lenders.takeBack(s.lent)
+		s.lent = nil
+	}
+	n, err := s.conn.Read(into)
+	s.more = n == len(into)
+	if n > 0 {
+		return into[:n], nil
+	}
+	return nil, err
+}
+
+func (s *stream) willWait() bool { return !s.more }
+
+// write leaves some of what the socket does not take at once, copied, to a goroutine;
+// until that is through, nothing more is taken.
+func (s *stream) write(b []byte, room func()) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	if s.rest != nil {
+		s.room = room
+		return 0, nil
+	}
+	n, err := s.direct.write(b)
+	if err != nil || n == len(b) {
+		return n, err
+	}
+	taken := min(n+maxRest, len(b))
+	s.rest = bytes.Clone(b[n:taken])
+	if taken < len(b) {
+		s.room = room
+	}
+	s.writer.Go(s.writeRest)
+	return taken, nil
+}
+
+// writeRest writes what the socket did not take at once, and then asks for more.
+func (s *stream) writeRest() {
+	_, err := s.conn.Write(s.rest)
+	s.mu.Lock()
+	room := s.room
+	s.err, s.rest, s.room = err, nil, nil
+	s.mu.Unlock()
+	if room != nil {
+		room()
+	}
+}
+
+// longAgo is a deadline that has passed.
+func longAgo() time.Time { return time.Unix(1, 0) }
+
+func (s *stream) interrupt() { _ = s.conn.SetReadDeadline(longAgo()) }
+
+func (s *stream) closeWrite() {
+	s.writer.Wait()
+	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isCut {
+		_ = s.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+func (s *stream) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isCut = true
+	_ = s.conn.SetDeadline(longAgo())
+}
+
+func (s *stream) close() { _ = s.conn.Close() }
