@@ -63,38 +63,30 @@ func (c *httpConns) track(conn net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// shed closes up to n connections that have no request under way, and counts them. Those
-// that have not begun one go first, then those that have not finished sending theirs; of
-// either the ones that have been at it for longest.
+// shed closes up to n connections that have no request under way: those that have been
+// idle, or at sending one, for longest. It counts them. No more than half of them go at a
+// time, so that who has just come gets to it.
 func (c *httpConns) shed(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first := make([]httpConn, 0, n+1)
+	oldest, spare := make([]httpConn, 0, n+1), 0
 	for _, conn := range c.conns {
 		if conn.state == stateHandling {
 			continue
 		}
-		if at, _ := slices.BinarySearchFunc(first, conn, httpConn.compare); at < n {
-			first = slices.Insert(first, at, conn)
-			first = first[:min(n, len(first))]
+		spare++
+		at, _ := slices.BinarySearchFunc(oldest, conn, func(a, b httpConn) int { return cmp.Compare(a.since, b.since) })
+		if at < n {
+			oldest = slices.Insert(oldest, at, conn)
+			oldest = oldest[:min(n, len(oldest))]
 		}
 	}
-	for _, conn := range first {
+	oldest = oldest[:min(len(oldest), (spare+1)/2)]
+	for _, conn := range oldest {
 		_ = conn.Close()
 		delete(c.conns, conn.Conn)
 	}
-	return len(first)
-}
-
-// compare gives the order in which connections are shed.
-func (a httpConn) compare(b httpConn) int {
-	if begun := a.state == fasthttp.StateActive; begun != (b.state == fasthttp.StateActive) {
-		if begun {
-			return 1
-		}
-		return -1
-	}
-	return cmp.Compare(a.since, b.since)
+	return len(oldest)
 }
 
 // closeFresh closes those that have not sent anything, now and from now on.

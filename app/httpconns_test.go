@@ -39,15 +39,15 @@ func TestShed(t *testing.T) {
 		n     int
 		want  []string
 	}{
-		"nothing":                      {n: 2},
-		"oldest first":                 {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}}, n: 2, want: []string{"a", "b"}},
-		"fewer than asked for":         {steps: []step{{"a", fresh}, {"b", fresh}}, n: 9, want: []string{"a", "b"}},
-		"idle as fresh":                {steps: []step{{"a", fresh}, {"b", idle}, {"c", fresh}}, n: 2, want: []string{"a", "b"}},
-		"idle since the last request":  {steps: []step{{"a", idle}, {"b", fresh}, {"a", reading}, {"a", idle}}, n: 1, want: []string{"b"}},
-		"half a request after nothing": {steps: []step{{"a", reading}, {"b", fresh}, {"c", idle}}, n: 3, want: []string{"b", "c", "a"}},
-		"half requests, oldest first":  {steps: []step{{"a", fresh}, {"b", reading}, {"a", reading}}, n: 1, want: []string{"b"}},
-		"none that is being answered":  {steps: []step{{"a", reading}, {"a", stateHandling}, {"b", fresh}}, n: 2, want: []string{"b"}},
-		"none that has gone":           {steps: []step{{"a", fresh}, {"b", fresh}, {"a", closed}, {"b", hijacked}}, n: 2},
+		"nothing":                     {n: 2},
+		"the only one":                {steps: []step{{"a", fresh}}, n: 2, want: []string{"a"}},
+		"oldest first":                {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}, {"d", fresh}}, n: 2, want: []string{"a", "b"}},
+		"no more than asked for":      {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}, {"d", fresh}}, n: 1, want: []string{"a"}},
+		"no more than half":           {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}}, n: 9, want: []string{"a", "b"}},
+		"idle since the last request": {steps: []step{{"a", idle}, {"b", fresh}, {"a", reading}, {"a", idle}}, n: 1, want: []string{"b"}},
+		"half a request as nothing":   {steps: []step{{"a", reading}, {"b", fresh}, {"c", idle}, {"d", reading}}, n: 3, want: []string{"a", "b"}},
+		"none that is being answered": {steps: []step{{"a", reading}, {"a", stateHandling}, {"b", fresh}}, n: 2, want: []string{"b"}},
+		"none that has gone":          {steps: []step{{"a", fresh}, {"b", fresh}, {"a", closed}, {"b", hijacked}}, n: 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -31,8 +31,15 @@ func TestMain(m *testing.M) {
 // has an error unless the exit status was 0.
 func startProcess(t *testing.T, environ ...string) *server {
 	t.Helper()
+	return startCommand(t, []string{os.Args[0]}, environ...)
+}
+
+// startCommand is startProcess with a command that becomes the server.
+func startCommand(t *testing.T, command []string, environ ...string) *server {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	process := exec.CommandContext(ctx, os.Args[0], "--address", "127.0.0.1:0") //nolint:gosec // itself
+	command = append(command, "--address", "127.0.0.1:0")
+	process := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // itself
 	process.Env = append(os.Environ(), asProcess+"=1", "FANFARE_LOG_FORMAT=json")
 	process.Env = append(process.Env, environ...)
 	process.Dir = t.TempDir()
@@ -43,7 +50,7 @@ func startProcess(t *testing.T, environ ...string) *server {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, stop: func() { _ = process.Process.Signal(syscall.SIGTERM) }}
+	s := &server{t: t, pid: process.Process.Pid, stop: func() { _ = process.Process.Signal(syscall.SIGTERM) }}
 	stopped := make(chan error, 1)
 	s.stopped = stopped
 	lines := bufio.NewScanner(stderr)
@@ -62,6 +69,7 @@ func startProcess(t *testing.T, environ ...string) *server {
 	go func() {
 		for lines.Scan() {
 			t.Log(lines.Text())
+			s.log.add(lines.Text())
 		}
 		stopped <- process.Wait()
 		close(stopped)

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +29,38 @@ type server struct {
 	// stop asks it to shut down; stopped has what Run returned.
 	stop    context.CancelFunc
 	stopped <-chan error
+	pid     int
+	log     logBook
+}
+
+// logBook is what a server has logged.
+type logBook struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logBook) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+// Write implements io.Writer. The logger writes whole lines.
+func (l *logBook) Write(line []byte) (int, error) {
+	l.add(string(line))
+	return len(line), nil
+}
+
+// having gives the lines that contain a text.
+func (l *logBook) having(text string) (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, text) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // startServer runs a server on a free port until the end of the test.
@@ -41,7 +75,8 @@ func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 	for _, change := range changes {
 		change(&config)
 	}
-	a, err := app.New(config, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	s := &server{t: t, pid: os.Getpid()}
+	a, err := app.New(config, slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &s.log), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +86,7 @@ func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 		stopped <- a.Run(ctx)
 		close(stopped)
 	}()
-	s := &server{t: t, address: a.Address(), stop: stop, stopped: stopped}
+	s.address, s.stop, s.stopped = a.Address(), stop, stopped
 	t.Cleanup(func() {
 		stop()
 		if err := <-stopped; err != nil {
@@ -132,4 +167,14 @@ func (s *server) offer(topic, body string) (receipt models.Receipt, problem mode
 		return receipt, problem, json.UnmarshalRead(response.Body, &receipt)
 	}
 	return receipt, problem, json.UnmarshalRead(response.Body, &problem)
+}
+
+// await looks until something is so.
+func (s *server) await(isSo func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !isSo(); runtime.Gosched() {
+		if time.Now().After(end) {
+			s.t.Fatal("it does not come to that")
+		}
+	}
 }

@@ -440,7 +440,7 @@ const docTemplate = `{
                         }
                     },
                     "503": {
-                        "description": "shutting_down, engine_unavailable",
+                        "description": "too_many_clients, shutting_down, engine_unavailable",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
