@@ -94,7 +94,6 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 			ReadTimeout:  patience,
 			WriteTimeout: patience,
 			IdleTimeout:  patience,
-			WebSocket:    transport.Options{FrameSize: frameSize, Silence: 2 * patience, Linger: patience},
 		},
 	}
 	for _, change := range changes {
@@ -105,6 +104,13 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 		t.Fatal(err)
 	}
 	s.handlers.PubSub = pubsub
+	carrier, err := transport.New(transport.Options{
+		Mode: transport.ModeAuto, FrameSize: frameSize, Silence: 2 * patience, Linger: patience, Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handlers.Carrier = carrier
 	if s.handlers.Ready == nil {
 		s.handlers.Ready = pubsub.Ready
 	}
@@ -124,7 +130,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := errors.Join(closePubSub(), app.ShutdownWithContext(ctx), <-served); err != nil {
+		if err := errors.Join(closePubSub(), app.ShutdownWithContext(ctx), <-served, carrier.Close(ctx)); err != nil {
 			t.Error("closing:", err)
 		}
 	})
