@@ -155,7 +155,8 @@ func bye() string { return fromClient(0x88, closing(models.CloseNormal, "")) }
 
 func goodbye(code models.CloseCode) string { return fromServer(0x88, closing(code, code.String())) }
 
-// once is a stream in one write, bytes in as many as it has bytes.
+// once is a stream in one write, bytesOf in as many as it has bytes, piecesOf in writes of
+// a size.
 func once(stream string) iter.Seq[string] { return slices.Values([]string{stream}) }
 
 func bytesOf(stream string) iter.Seq[string] { return piecesOf(stream, 1) }
