@@ -86,7 +86,7 @@ func TestDescriptorsAreUsedAgain(t *testing.T) {
 			for {
 				select {
 				case conn := <-s.accepted:
-					conn.Serve(echo{newWriter(conn)})
+					conn.Serve(&echo{conn, make(chan struct{}, 1), make(chan models.CloseCode, 1)})
 				case <-stop:
 					return
 				}
@@ -109,17 +109,6 @@ func TestDescriptorsAreUsedAgain(t *testing.T) {
 		s.awaitEmpty()
 	})
 }
-
-// echo is a Session that sends back what comes.
-type echo struct{ writer *writer }
-
-func (e echo) Receive(payload []byte, _ bool) {
-	_ = e.writer.write(seal(opText, append(make([]byte, maxHeader), payload...)))
-}
-
-func (e echo) Reply(frame []byte) { _ = e.writer.write(frame) }
-
-func (e echo) Ended(models.CloseCode) {}
 
 // talk connects, has its number echoed some times, and leaves in one of three ways.
 func talk(address string, number, way int) error {
