@@ -25,7 +25,7 @@ import (
 // gone, nothing of them is left.
 func TestDescriptorsRunOut(t *testing.T) {
 	const hogs, messages = 40, 10
-	s := startCommand(t, []string{"sh", "-c", `ulimit -n 64; exec "$0" "$@"`, os.Args[0]},
+	s := startAfter(t, "ulimit -n 64",
 		"GOMAXPROCS=2", // each has descriptors of its own
 		// Time alone ends none of them.
 		"FANFARE_SERVER_HEADER_TIMEOUT=1h", "FANFARE_SERVER_READ_TIMEOUT=1h", "FANFARE_SERVER_IDLE_TIMEOUT=1h",

@@ -31,15 +31,15 @@ func TestMain(m *testing.M) {
 // has an error unless the exit status was 0.
 func startProcess(t *testing.T, environ ...string) *server {
 	t.Helper()
-	return startCommand(t, []string{os.Args[0]}, environ...)
+	return startAfter(t, ":", environ...)
 }
 
-// startCommand is startProcess with a command that becomes the server.
-func startCommand(t *testing.T, command []string, environ ...string) *server {
+// startAfter is startProcess with a shell command that is carried out first, in the same
+// process.
+func startAfter(t *testing.T, command string, environ ...string) *server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	command = append(command, "--address", "127.0.0.1:0")
-	process := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // itself
+	process := exec.CommandContext(ctx, "sh", "-c", command+` && exec "$0" "$@"`, os.Args[0], "--address", "127.0.0.1:0") //nolint:gosec // itself
 	process.Env = append(os.Environ(), asProcess+"=1", "FANFARE_LOG_FORMAT=json")
 	process.Env = append(process.Env, environ...)
 	process.Dir = t.TempDir()
