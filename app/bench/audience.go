@@ -60,8 +60,9 @@ type crowd struct {
 	topics      int // the subscribers are spread over them
 	publishers  int
 	samples     int // how many latencies each subscriber keeps, at most: an even number, or 0
-	// windowed is for publishers that would outrun the subscribers.
-	windowed bool
+	// window is how many messages the publishers may be ahead of the slowest subscriber of
+	// a topic; 0: any number.
+	window int
 }
 
 // gather connects an audience and subscribes it. The first of its connections that fails
@@ -73,8 +74,8 @@ func gather(ctx context.Context, t target, c crowd, fail context.CancelCauseFunc
 	}
 	for i := range c.topics {
 		to := &topic{name: fmt.Sprintf("bench.%d", i)}
-		if c.windowed {
-			to.window = newWindow((c.subscribers-i-1)/c.topics + 1)
+		if c.window > 0 {
+			to.window = newWindow((c.subscribers-i-1)/c.topics+1, c.window)
 		}
 		a.topics = append(a.topics, to)
 	}

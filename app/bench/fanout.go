@@ -10,10 +10,11 @@ import (
 const (
 	// fanoutClients is how many subscribers one topic has.
 	fanoutClients = 1000
-	// burstPublishers is how many publish at the same time, each burstAtATime messages
-	// and then, when all were answered, the next.
+	// burstPublishers is how many publish at the same time, each some messages and then,
+	// when all were answered, the next. A message that is not sent yet is in the window
+	// already: altogether these are a quarter of it.
 	burstPublishers = 8
-	burstAtATime    = 32
+	burstShare      = 4 * burstPublishers
 
 	// The budgets of server CPU per delivery: a ratio to the floor, and seconds.
 	pacedBudget = 1.15
@@ -58,6 +59,8 @@ func (r *runner) paced(ctx context.Context) (err error) {
 // is far below that of a write for each.
 func (r *runner) burst(ctx context.Context) (err error) {
 	clients := r.clients(fanoutClients)
+	window := windowSize(r.options.Size)
+	atATime := max(1, window/burstShare)
 	if err := checkFiles(clients + burstPublishers); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func (r *runner) burst(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
-	s, err := r.newSide(ctx, "Fanfare", server, crowd{subscribers: clients, topics: 1, publishers: burstPublishers, windowed: true})
+	s, err := r.newSide(ctx, "Fanfare", server, crowd{subscribers: clients, topics: 1, publishers: burstPublishers, window: window})
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (r *runner) burst(ctx context.Context) (err error) {
 	if err := s.publishBy(ctx, burstPublishers, r.options.dataSize(), server.address, dialWebSocketPost); err != nil {
 		return err
 	}
-	s.traffic = func(ctx context.Context) error { return flood(ctx, s.publishers, burstAtATime, r.options.Duration) }
+	s.traffic = func(ctx context.Context) error { return flood(ctx, s.publishers, atATime, r.options.Duration) }
 	for range r.options.Rounds {
 		if err := s.round(ctx); err != nil {
 			return err
@@ -83,12 +86,12 @@ func (r *runner) burst(ctx context.Context) (err error) {
 
 	cost, answers := spreadOf(s.costs()), s.answers()
 	t := &table{}
-	t.add("", "server CPU per delivery", "budget", "kept", "deliveries/s", "messages/s", fmt.Sprintf("%d publishes answered after p50", burstAtATime), "p99")
+	t.add("", "server CPU per delivery", "budget", "kept", "deliveries/s", "messages/s", fmt.Sprintf("%d publishes answered after p50", atATime), "p99")
 	t.add("Fanfare", cost.cell(inMicroseconds), "<= "+inMicroseconds(burstBudget), verdict(cost.median, burstBudget),
 		spreadOf(ratios(s.deliveries, s.seconds)).cell(grouped), spreadOf(ratios(s.publishes, s.seconds)).cell(grouped),
 		inTime(answers.percentile(50)), inTime(answers.percentile(99)))
 	return r.print(t, fmt.Sprintf("%s subscribers; %d publishers over WebSockets with %d messages at a time, at most %s messages ahead of the slowest subscriber; frames of %d bytes; %s.",
-		grouped(float64(clients)), burstPublishers, burstAtATime, grouped(windowSize), s.audience.frameSize(), r.effort(s)))
+		grouped(float64(clients)), burstPublishers, atATime, grouped(float64(window)), s.audience.frameSize(), r.effort(s)))
 }
 
 // latencyCells are the percentiles of a distribution.

@@ -24,7 +24,7 @@ func (r *runner) topics(ctx context.Context) error { return r.publishing(ctx, r.
 // publishing compares with a program that does nothing but take an HTTP request, write a
 // frame to the one subscriber and answer.
 func (r *runner) publishing(ctx context.Context, topics int) (err error) {
-	p, err := r.pair(ctx, crowd{subscribers: topics, topics: topics, publishers: httpPublishers, samples: share(topics), windowed: true})
+	p, err := r.pair(ctx, crowd{subscribers: topics, topics: topics, publishers: httpPublishers, samples: share(topics), window: windowSize(r.options.Size)})
 	if err != nil {
 		return err
 	}
