@@ -37,8 +37,9 @@ func (s *stock) read() ([]byte, error) {
 	return nil, errNothing
 }
 
-func (s *stock) closeWrite() {}
-func (s *stock) close()      {}
+func (s *stock) willWait() bool { return false }
+func (s *stock) closeWrite()    {}
+func (s *stock) close()         {}
 
 // count is a Session that counts what it replies.
 type count struct{ replies atomic.Int64 }
