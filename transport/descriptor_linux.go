@@ -65,7 +65,7 @@ func (d *descriptor) read() ([]byte, error) {
 		d.lent = d.loop.lenders.lend()
 	}
 	for {
-		n, err := syscall.Read(d.fd, d.lent[:])
+		n, err := readNow(d.fd, d.lent[:])
 		switch {
 		case n > 0:
 			return d.lent[:n], nil

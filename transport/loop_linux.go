@@ -59,8 +59,8 @@ func (l *loop) run() {
 		n := 0
 		err := l.raw.Read(func(fd uintptr) bool {
 			var err error
-			n, err = unix.EpollWait(int(fd), events, 0)
-			return n > 0 || err != nil && err != unix.EINTR
+			n, err = pollNow(int(fd), events)
+			return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
 		})
 		if err != nil {
 			return
