@@ -95,6 +95,14 @@ func architecture() map[string]rule {
 			},
 			tests: []string{"github.com/gofiber/fiber/v2"},
 		},
+		"transport/echo": { // for public protocol suites
+			imports: []string{
+				"fanfare/transport", "fanfare/models",
+				"github.com/gofiber/fiber/v2",
+				"github.com/gofiber/contrib/websocket",
+				"github.com/gobwas/ws",
+			},
+		},
 		"models": {
 			imports: []string{"github.com/go-json-experiment/json"},
 		},
