@@ -8,13 +8,16 @@ SWAG := $(TOOL) swag init --quiet --packageName docs
 TESTFLAGS ?=
 COUNT     ?= 20
 
+# More flags for `fanfare bench` in `make bench`.
+BENCHFLAGS ?=
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race lint check bench docs e2e fmt \
+.PHONY: help run build test race lint check bench microbench docs e2e fmt \
 	check-fmt check-docs check-mod check-cc e2e-tools
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Run the server on 127.0.0.1:8080
 	@exec bin/fanfare
@@ -35,7 +38,10 @@ lint: ## Run go vet and golangci-lint
 
 check: check-fmt lint check-docs check-mod test e2e ## Run everything that CI runs
 
-bench: ## Run the Go benchmarks
+bench: build ## Measure the server beside the least that it can cost: docs/benchmarks.md (BENCHFLAGS=)
+	bin/fanfare bench --commit "$$(git describe --always --dirty 2>/dev/null)" $(BENCHFLAGS)
+
+microbench: ## Run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 docs: ## Generate the OpenAPI files in docs/ from the handlers' comments

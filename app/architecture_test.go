@@ -43,6 +43,15 @@ func architecture() map[string]rule {
 		"app": {
 			imports: []string{anything},
 		},
+		"app/bench": { // from outside: nothing of our own
+			imports: []string{
+				"github.com/gobwas/ws",
+				"github.com/go-json-experiment/json",
+				"github.com/valyala/fasthttp", // the floor's server, and requests that cost little
+				"golang.org/x/sync",
+				"golang.org/x/sys",
+			},
+		},
 		"handlers": {
 			imports: []string{
 				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs",

@@ -91,7 +91,7 @@ func (c command) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usageError{err}
 	})
-	root.AddCommand(c.serveCommand(), c.versionCommand())
+	root.AddCommand(c.serveCommand(), c.benchCommand(), c.versionCommand())
 	return root
 }
 

@@ -176,7 +176,9 @@ func (t *Carrier) Close(ctx context.Context) error {
 		for _, c := range all {
 			c.socket.cut()
 		}
-		err = fmt.Errorf("transport: %d connections were cut: %w", len(all), ctx.Err())
+		if len(all) > 0 {
+			err = fmt.Errorf("transport: %d connections were cut: %w", len(all), ctx.Err())
+		}
 		select {
 		case <-t.emptied:
 		case <-time.After(t.options.Linger): // a session is stuck

@@ -23,8 +23,7 @@ func newSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// TestNoWakeIsLost: whenever a peer sends and then waits, it is heard. A wake-up that gets
-// lost between two looks at the socket would leave it waiting.
+// TestNoWakeIsLost: whenever a peer sends and then waits, it is heard.
 func TestNoWakeIsLost(t *testing.T) {
 	const peers, rounds = 8, 300
 	inEachMode(t, func(t *testing.T, options Options) {

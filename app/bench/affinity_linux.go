@@ -1,0 +1,58 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Cores chooses two cores, for Pin, of those that this process may use; ok tells whether there are
+// two.
+func Cores() (server, load int, ok bool) {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil || set.Count() < 2 {
+		return 0, 0, false
+	}
+	var cores []int
+	for core := 0; len(cores) < 2; core++ {
+		if set.IsSet(core) {
+			cores = append(cores, core)
+		}
+	}
+	return cores[1], cores[0], true
+}
+
+// Pin executes this program again, in its own place, on the given core: only so does GOMAXPROCS
+// follow. It returns if that fails.
+func Pin(core int, args []string) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return onCore(core, func() error {
+		return syscall.Exec(executable, args, os.Environ()) //nolint:gosec // itself
+	})
+}
+
+// onCore starts a process on the given core, or anywhere if core is negative.
+func onCore(core int, start func() error) error {
+	if core < 0 {
+		return start()
+	}
+	// A process inherits the affinity of the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return fmt.Errorf("cannot ask for the cores: %w", err)
+	}
+	one.Set(core)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return fmt.Errorf("cannot pin to core %d: %w", core, err)
+	}
+	defer unix.SchedSetaffinity(0, &before) //nolint:errcheck // the thread had them before
+	return start()
+}
