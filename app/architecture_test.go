@@ -62,6 +62,7 @@ func architecture() map[string]rule {
 				"github.com/go-json-experiment/json",
 				"github.com/google/uuid",
 				"github.com/prometheus/client_golang",
+				"github.com/prometheus/common",
 			},
 			tests: []string{anything},
 		},

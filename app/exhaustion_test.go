@@ -62,17 +62,6 @@ func TestDescriptorsRunOut(t *testing.T) {
 	}
 }
 
-// subscribed connects a client that is subscribed to one pattern.
-func (s *server) subscribed(pattern string) foreign {
-	s.t.Helper()
-	client := s.dial()
-	if err := client.send(`{"action":"subscribe","topic":"` + pattern + `"}`); err != nil {
-		s.t.Fatal(err)
-	}
-	s.receive(client)
-	return client
-}
-
 // fill connects clients until the server takes no more.
 func (s *server) fill() (clients []*coder.Conn) {
 	s.t.Helper()

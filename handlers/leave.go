@@ -23,6 +23,6 @@ func (a *api) logLeft(c *broker.Client, reason models.CloseCode) {
 	}
 	info := c.Info()
 	a.Logger.Log(context.Background(), level, "client_closed",
-		"client_id", info.ID, "user", info.User, "address", info.RemoteAddress,
+		"client_id", info.ID, "user", info.User, "remote_address", info.RemoteAddress,
 		"code", uint16(reason), "reason", reason.String(), "delivered", info.Delivered)
 }

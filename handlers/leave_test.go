@@ -22,9 +22,13 @@ func TestLogOfClosedClients(t *testing.T) {
 	deaf := s.dial(t)
 	// The deaf one does not read, so it answers no ping.
 	eventually(t, func() bool { return strings.Contains(log.String(), deaf.id) })
-	if line := log.String(); !strings.Contains(line, "level=INFO msg=client_closed") ||
-		!strings.Contains(line, "code=4002") || !strings.Contains(line, `reason="ping timeout"`) {
-		t.Error(line)
+	line := log.String()
+	for _, want := range []string{
+		"level=INFO msg=client_closed", "code=4002", `reason="ping timeout"`, "remote_address=" + deaf.LocalAddr().String(),
+	} {
+		if !strings.Contains(line, want) {
+			t.Errorf("there is no %s in %s", want, line)
+		}
 	}
 	polite := s.dial(t)
 	_ = polite.WriteControl(websocket.CloseMessage, nil, time.Now().Add(patience))

@@ -1,15 +1,17 @@
 package handlers
 
 import (
+	"runtime"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"fanfare/broker"
+	"fanfare/models"
 )
 
 // metrics serves GET /metrics.
@@ -25,11 +27,43 @@ func (a *api) metrics() fiber.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		newStatsCollector(a.PubSub),
+		buildInfo(),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		collectors.NewBuildInfoCollector(),
 	)
-	return adaptor.HTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true}))
+	format := expfmt.NewFormat(expfmt.TypeTextPlain)
+	return func(c *fiber.Ctx) error {
+		families, err := registry.Gather()
+		if err != nil {
+			return err
+		}
+		encoder := expfmt.NewEncoder(c, format)
+		for _, family := range families {
+			if err := encoder.Encode(family); err != nil {
+				return err
+			}
+		}
+		c.Set(fiber.HeaderContentType, string(format))
+		return nil
+	}
+}
+
+// buildInfo is 1, and its labels name the build.
+func buildInfo() prometheus.Collector {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "fanfare_build_info",
+		Help:        "Which build this is. Always 1.",
+		ConstLabels: prometheus.Labels{"version": buildVersion(), "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	return info
+}
+
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
 }
 
 // statsCollector reads a PubSub's Stats when it is asked: nothing is done for it in between.
@@ -71,6 +105,11 @@ func (c *statsCollector) Collect(metrics chan<- prometheus.Metric) {
 		metrics <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	}
 	stats := c.pubsub.Stats()
+	// What has not happened yet is 0, or the first time would be seen by no rate.
+	stats.Clients[models.TransportWebSocket] += 0
+	for _, code := range []models.CloseCode{models.CloseSlowConsumer, models.ClosePingTimeout, models.CloseInternal} {
+		stats.Closes[code] += 0
+	}
 	for transport, n := range stats.Clients {
 		send(c.clients, prometheus.GaugeValue, float64(n), string(transport))
 	}

@@ -44,6 +44,11 @@ func value(families map[string]*dto.MetricFamily, name string, labels ...string)
 
 func TestMetrics(t *testing.T) {
 	s := start(t)
+	// Rates need a beginning.
+	families := s.scrape(t)
+	if len(families["fanfare_clients"].GetMetric()) != 1 || len(families["fanfare_client_closes_total"].GetMetric()) != 3 {
+		t.Errorf("before anybody has come: %v", families)
+	}
 	one, other := s.dial(t), s.dial(t)
 	one.ask(t, `{"action":"subscribe","topics":["a","b.*"],"ref":1}`)
 	s.publish(t, "a", "1")
@@ -85,10 +90,10 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %v, want %v", metric, got, n)
 		}
 	}
-	families := s.scrape(t)
+	families = s.scrape(t)
 	for _, name := range []string{
 		"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "go_goroutines",
-		"go_build_info", "fanfare_messages_dropped_total",
+		"fanfare_build_info", "fanfare_messages_dropped_total",
 	} {
 		if families[name] == nil {
 			t.Errorf("there is no %s", name)

@@ -202,7 +202,8 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 	_ = c.Close()
 	eventually(t, func() bool { return strings.Contains(s.log.String(), "level=ERROR msg=connection_panicked") })
-	if !strings.Contains(s.log.String(), "nil map "+mark) {
+	eventually(t, func() bool { return strings.Contains(s.log.String(), "level=ERROR msg=client_closed client_id="+c.id) })
+	if !strings.Contains(s.log.String(), "nil map "+mark) || !strings.Contains(s.log.String(), "code=1011") {
 		t.Errorf("not logged:\n%s", s.log)
 	}
 	if got := other.ask(t, `{"action":"ping"}`); got != `{"type":"pong"}` {
