@@ -32,11 +32,9 @@ type beat struct {
 }
 
 func newHeartbeat(interval time.Duration) *heartbeat {
-	slots := min(max(interval/minTick, 1), maxSlots)
-	tick := max(interval/slots, minTick)
-	if tick*slots < interval {
-		tick++ // or the wheel would turn too fast
-	}
+	slots := min(max(int64(interval/minTick), 1), maxSlots)
+	// Rounded up, or the wheel would turn too fast.
+	tick := max((interval+time.Duration(slots)-1)/time.Duration(slots), minTick)
 	return &heartbeat{tick: tick, slots: make([][]*Client, slots)}
 }
 

@@ -10,7 +10,7 @@ import (
 // an interval, the first one a whole interval after it came and within a tick of that.
 func TestHeartbeatAgainstAList(t *testing.T) {
 	const interval = 10 * time.Second
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // a test's chance
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's chance
 	h := newHeartbeat(interval)
