@@ -37,7 +37,7 @@ func BenchmarkPublish(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := p.Subscribe(b.Context(), models.Caller{}, clients[i], []models.Pattern{"a.b"}, models.Ack{Type: "ack"}); err != nil {
+				if err := p.Subscribe(b.Context(), models.Caller{}, clients[i], []models.Pattern{"a.b"}, models.SubscribeOptions{}, models.Ack{Type: "ack"}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -82,7 +82,7 @@ func BenchmarkPublishToLongPatterns(b *testing.B) {
 		}
 		patterns = append(patterns, models.Pattern(strings.Join(head, ".")+tail))
 	}
-	if err := p.Subscribe(b.Context(), models.Caller{}, c, patterns, models.Ack{Type: "ack"}); err != nil {
+	if err := p.Subscribe(b.Context(), models.Caller{}, c, patterns, models.SubscribeOptions{}, models.Ack{Type: "ack"}); err != nil {
 		b.Fatal(err)
 	}
 	draft := models.Draft{Topic: models.Topic("a" + strings.Repeat(".a", tokens-1)), Data: []byte("1")}

@@ -13,36 +13,47 @@ import (
 // Client is one live connection. Only the broker changes it; its methods may be
 // called concurrently.
 type Client struct {
-	// Set by newClient, never changed.
+	// What a delivery needs comes first, so that it is in few cache lines.
+
+	// Set by newClient, never changed. room tells the shard that conn can take more.
+	format models.Format
+	conn   Conn
+	room   func()
+
+	// Owned by the shard. wire is the index of format in the shard's formats, place is
+	// where the client stood among those that a message went to.
+	closing  models.CloseCode
+	dirty    bool
+	blocked  bool
+	removing bool
+	wire     int
+	place    uint64
+	outbox   outbox
+
+	// Written by the shard, read by anybody.
+	queued    atomic.Int64
+	delivered atomic.Uint64
+	dropped   atomic.Uint64
+
+	// Owned by the shard.
+	beat beat
+
+	// hasRoom is set when room is called, and cleared by the shard.
+	hasRoom atomic.Bool
+
+	// Set by newClient, never changed. removed is closed when the shard is done with
+	// the client.
 	id          uuid.UUID
 	caller      models.Caller
 	connection  models.Connection
 	connectedAt models.Timestamp
-	conn        Conn
-	format      models.Format
 	shard       *shard
-	// room tells the shard that conn can take more.
-	room func()
-	// removed is closed when the shard is done with the client.
-	removed chan struct{}
+	removed     chan struct{}
 
 	// mu guards what subscribing changes. The dispatcher holds it while it does that.
 	mu            sync.Mutex
 	subscriptions map[models.Pattern]*subscription
 	leaving       bool
-
-	// Written by the shard, read by anybody.
-	queued    atomic.Int64
-	delivered atomic.Uint64
-
-	// Owned by the shard.
-	outbox   outbox
-	dirty    bool
-	blocked  bool
-	closing  models.CloseCode
-	removing bool
-	lastSeen uint64
-	beat     beat
 }
 
 // subscription is a client's interest in one pattern.
@@ -50,8 +61,14 @@ type subscription struct {
 	client  *Client
 	pattern models.Pattern
 
-	// Owned by the client's shard: the place in the pattern's subscribers.
-	at int
+	// Owned by the client's shard. at is the place in the pattern's subscribers, -1
+	// before it has one. kind is that of the messages.
+	at   int32
+	kind kind
+	// dropped counts the messages that were dropped and not told of yet. While there
+	// are any, notice is where in the outbox it will be told.
+	notice  int
+	dropped uint64
 }
 
 func newClient(shards []*shard, caller models.Caller, conn Conn, connection models.Connection) (*Client, error) {
@@ -69,7 +86,10 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 		shard:       shards[int(id[len(id)-1])%len(shards)],
 		removed:     make(chan struct{}),
 	}
-	c.room = func() { c.shard.queue.room(c) }
+	c.room = func() {
+		c.hasRoom.Store(true)
+		c.shard.queue.room(c)
+	}
 	return c, nil
 }
 
@@ -92,6 +112,7 @@ func (c *Client) Info() models.ClientInfo {
 		Subscriptions: c.patterns(),
 		QueuedBytes:   c.queued.Load(),
 		Delivered:     c.delivered.Load(),
+		Dropped:       c.dropped.Load(),
 	}
 }
 

@@ -13,25 +13,25 @@ type delivery struct {
 	// waiting counts the shards that have not taken it yet.
 	waiting atomic.Int32
 
-	mu     sync.Mutex
-	frames []encoded
+	mu      sync.Mutex
+	encoded []encoded
 }
 
 type encoded struct {
-	format models.Format
-	frame  []byte
+	format  models.Format
+	payload *payload
 }
 
-// frame encodes the message, the first time that a shard asks for the format.
-func (d *delivery) frame(format models.Format) []byte {
+// payload encodes the message, the first time that a shard asks for the format.
+func (d *delivery) payload(format models.Format) *payload {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, e := range d.frames {
+	for _, e := range d.encoded {
 		if e.format == format {
-			return e.frame
+			return e.payload
 		}
 	}
-	frame := format.Message(d.message)
-	d.frames = append(d.frames, encoded{format, frame})
-	return frame
+	p := &payload{bytes: format.Message(d.message), topic: d.message.Topic}
+	d.encoded = append(d.encoded, encoded{format, p})
+	return p
 }

@@ -101,17 +101,17 @@ func (d *dispatcher) start(position models.ID) {
 type change func(s *shard, subscriptions []*subscription, position models.ID)
 
 // subscribe adds those of the patterns that are new to the client, or none of them,
-// and queues apply with them. The interest is counted before that: it may count too
-// much for a moment, but never too little.
+// and queues apply with the subscriptions to all of them. The interest is counted before
+// that: it may count too much for a moment, but never too little.
 func (d *dispatcher) subscribe(c *Client, patterns []models.Pattern, apply change) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	added, err := c.addSubscriptionsLocked(patterns, d.maxSubs)
+	all, added, err := c.addSubscriptionsLocked(patterns, d.maxSubs)
 	if err != nil {
 		return err
 	}
 	d.count(added, d.interests.add)
-	d.queue(c, added, apply)
+	d.queue(c, all, apply)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"math"
 	"runtime"
+	"slices"
 
 	"fanfare/models"
 )
@@ -12,33 +13,90 @@ import (
 // add makes the client one of the shard's, and greets it.
 func (s *shard) add(c *Client, welcome models.ServerFrame) {
 	s.heartbeat.add(c)
+	if c.wire = slices.Index(s.formats, c.format); c.wire < 0 {
+		c.wire = len(s.formats)
+		s.formats = append(s.formats, c.format)
+	}
 	s.send(c, welcome)
 }
 
 // send queues a frame of the client's own.
 func (s *shard) send(c *Client, f models.ServerFrame) {
-	s.enqueue(c, frame{bytes: c.format.Event(f)})
+	s.enqueue(c, ownFrame(c.format.Event(f)))
 }
 
-// enqueue puts a frame into a client's outbox. A client whose outbox is full, although
-// its connection was offered all of it just now, is closed.
+// enqueue puts a frame into a client's outbox, as far as it has room or can be given
+// some. Otherwise a message that may be dropped is, and for any other frame the client
+// is closed.
 func (s *shard) enqueue(c *Client, f frame) {
 	if c.closing != 0 {
 		return
 	}
-	if c.outbox.cost()+f.cost() > s.outboxSize {
-		c.blocked = false
-		s.flush(c, math.MaxInt)
-		if c.outbox.cost()+f.cost() > s.outboxSize {
-			s.close(c, models.CloseSlowConsumer)
-			return
-		}
+	if f.kind == latest && c.outbox.dropLatest(f.payload.topic, &s.memory) {
+		s.countDropped(c, latest)
 	}
-	s.push(c, f)
+	if s.fits(c, f) {
+		s.push(c, f)
+		return
+	}
+	s.makeRoom(c, f)
+	switch {
+	case c.closing != 0:
+	case s.fits(c, f):
+		s.push(c, f)
+	case f.kind.droppable():
+		c.outbox.refuse(f, &s.memory)
+		s.countDropped(c, f.kind)
+		s.touch(c)
+	default:
+		s.close(c, models.CloseSlowConsumer)
+	}
+}
+
+func (s *shard) fits(c *Client, f frame) bool {
+	return c.outbox.cost()+f.cost() <= s.outboxSize
+}
+
+// makeRoom offers the connection all that waits, unless it said that it is full and
+// nothing since, and then drops what may be dropped until the frame fits. Before a
+// client is closed for a frame, its connection has a last chance in any case.
+func (s *shard) makeRoom(c *Client, f frame) {
+	if !c.blocked || c.hasRoom.Load() {
+		s.offer(c)
+	}
+	for !s.fits(c, f) {
+		k, dropped := c.outbox.dropOldest(&s.memory)
+		if !dropped {
+			break
+		}
+		s.countDropped(c, k)
+	}
+	if !f.kind.droppable() && !s.fits(c, f) {
+		s.offer(c)
+	}
+}
+
+// offer writes as much as the connection takes.
+func (s *shard) offer(c *Client) {
+	s.unblock(c)
+	s.flush(c, math.MaxInt)
+}
+
+func (s *shard) unblock(c *Client) {
+	c.blocked = false
+	c.hasRoom.Store(false)
 }
 
 func (s *shard) push(c *Client, f frame) {
+	if f.kind != kept {
+		c.outbox.enter(f, &s.memory)
+	}
 	c.outbox.push(f, &s.memory)
+	s.touch(c)
+}
+
+// touch sees to it that what was put into an outbox is written, or counted.
+func (s *shard) touch(c *Client) {
 	if c.blocked {
 		s.countQueued(c)
 		return
@@ -60,25 +118,26 @@ func (s *shard) markDirty(c *Client) {
 func (s *shard) flushRound() {
 	s.withRoom = s.queue.takeWithRoom(s.withRoom)
 	for _, c := range s.withRoom {
-		c.blocked = false
+		s.unblock(c)
 		s.markDirty(c)
 	}
 	clear(s.withRoom)
 	more := s.dirty[:0]
 	for _, c := range s.dirty {
 		s.flush(c, writeSize)
-		if c.dirty = c.outbox.size > 0 && !c.blocked; c.dirty {
+		if c.dirty = !c.outbox.empty() && !c.blocked; c.dirty {
 			more = append(more, c)
 		}
 	}
 	clear(s.dirty[len(more):])
 	s.dirty = more
+	s.stats.delivered.Store(s.delivered)
 }
 
 // flush writes what waits for a client until its connection takes no more, or enough
 // bytes are written.
 func (s *shard) flush(c *Client, enough int) {
-	for written := 0; c.outbox.size > 0 && !c.blocked && written < enough; {
+	for written := 0; !c.outbox.empty() && !c.blocked && written < enough; {
 		chunk := c.outbox.chunk(s.scratch)
 		n, err := c.conn.Write(chunk, c.room)
 		written += n
@@ -93,15 +152,24 @@ func (s *shard) flush(c *Client, enough int) {
 		c.blocked = err == nil && n < len(chunk)
 	}
 	s.countQueued(c)
-	if c.removing && c.outbox.size == 0 {
+	if c.removing && c.outbox.empty() {
 		s.finish(c)
 	}
 }
 
 func (s *shard) countDelivered(c *Client, messages int) {
 	if messages > 0 {
+		s.delivered += uint64(messages)
 		c.delivered.Add(uint64(messages))
-		s.stats.delivered.Add(uint64(messages))
+	}
+}
+
+func (s *shard) countDropped(c *Client, k kind) {
+	c.dropped.Add(1)
+	if k == latest {
+		s.stats.droppedLatest.Add(1)
+	} else {
+		s.stats.droppedOldest.Add(1)
 	}
 }
 
@@ -132,7 +200,7 @@ func (s *shard) close(c *Client, code models.CloseCode) {
 	if code == models.CloseSlowConsumer {
 		c.outbox.discard()
 	}
-	s.push(c, frame{bytes: c.format.Close(code)})
+	s.push(c, ownFrame(c.format.Close(code)))
 	c.conn.Close(code)
 }
 

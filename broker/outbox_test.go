@@ -12,19 +12,20 @@ import (
 func TestOutboxAgainstABuffer(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // a test's chance
 	var o outbox
-	var memory frameMemory
+	var memory outboxMemory
 	var came, left bytes.Buffer
 	scratch := make([]byte, 0, 100)
 	messages, counted := 0, 0
 	for i := range 50_000 {
 		if random.IntN(5) < 2 {
-			f := frame{bytes: bytes.Repeat([]byte{byte(i)}, 1+random.IntN(150)), message: random.IntN(2) == 0}
-			if f.message {
+			f := ownFrame(bytes.Repeat([]byte{byte(i)}, 1+random.IntN(150)))
+			if random.IntN(2) == 0 {
+				f.payload.topic = "a"
 				messages++
 			}
-			came.Write(f.bytes)
+			came.Write(f.bytes())
 			o.push(f, &memory)
-		} else if o.size > 0 {
+		} else if !o.empty() {
 			chunk := o.chunk(scratch)
 			n := random.IntN(len(chunk) + 1)
 			left.Write(chunk[:n])
@@ -37,7 +38,7 @@ func TestOutboxAgainstABuffer(t *testing.T) {
 			t.Fatalf("%d of %d frames are gone and kept", waste, len(o.frames))
 		}
 	}
-	for o.size > 0 {
+	for !o.empty() {
 		chunk := o.chunk(scratch)
 		left.Write(chunk)
 		counted += o.advance(len(chunk), &memory)
@@ -51,13 +52,13 @@ func TestOutboxDiscardKeepsAFrameWhole(t *testing.T) {
 	for written := range 4 {
 		t.Run(fmt.Sprintf("%d bytes written", written), func(t *testing.T) {
 			var o outbox
-			var memory frameMemory
+			var memory outboxMemory
 			for _, text := range []string{"abc", "def", "ghi"} {
-				o.push(frame{bytes: []byte(text)}, &memory)
+				o.push(ownFrame([]byte(text)), &memory)
 			}
 			o.advance(written, &memory)
 			o.discard()
-			o.push(frame{bytes: []byte("end")}, &memory)
+			o.push(ownFrame([]byte("end")), &memory)
 			want := []string{"end", "bcend", "cend", "end"}[written]
 			if got := string(o.chunk(make([]byte, 0, 100))); got != want || o.size != len(want) {
 				t.Errorf("left %q, size %d, want %q", got, o.size, want)

@@ -16,8 +16,9 @@ type Options struct {
 	MessageSize int
 	// FrameSize bounds a frame from a client, in bytes. The broker only tells clients.
 	FrameSize int
-	// OutboxSize bounds what waits for one client, in bytes. A client with more is
-	// closed. It must be larger than the largest message's frame.
+	// OutboxSize bounds what waits for one client, in bytes. With more, messages are
+	// dropped, or the client is closed. It must be larger than the largest message's
+	// frame.
 	OutboxSize int
 	// Clients bounds the clients, 0 for no limit. One that has left counts until nothing
 	// is written to it any more.
@@ -136,18 +137,18 @@ func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
 
 // Subscribe subscribes a client to patterns, all or none: CodeTooManySubscriptions. It
 // returns when the client's shard has applied it and queued the ack, whose id is set to
-// the position: every matching message after it will come. To subscribe again to the
-// same pattern changes nothing.
+// the position: every matching message after it will come, as the options say. To
+// subscribe again to the same pattern replaces its options and changes nothing else.
 func (p *PubSub) Subscribe(
-	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ack models.Ack,
+	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, options models.SubscribeOptions, ack models.Ack,
 ) error {
 	patterns = distinct(patterns)
 	if len(patterns) > p.options.Subscriptions {
 		return errTooManySubscriptions(p.options.Subscriptions)
 	}
 	applied := make(chan struct{})
-	err := p.dispatcher.subscribe(c, patterns, func(s *shard, added []*subscription, position models.ID) {
-		s.list(added)
+	err := p.dispatcher.subscribe(c, patterns, func(s *shard, subscriptions []*subscription, position models.ID) {
+		s.list(subscriptions, options)
 		ack.ID = position
 		s.send(c, ack)
 		close(applied)
@@ -188,7 +189,7 @@ func (p *PubSub) Send(ctx context.Context, c *Client, frame models.ServerFrame) 
 func (p *PubSub) SendRaw(ctx context.Context, c *Client, bytes []byte) error {
 	taken := make(chan struct{})
 	c.shard.queue.push(event{apply: func(s *shard) {
-		s.enqueue(c, frame{bytes: bytes})
+		s.enqueue(c, ownFrame(bytes))
 		close(taken)
 	}})
 	return wait(ctx, taken)

@@ -75,7 +75,14 @@ func (s *service) join(patterns ...models.Pattern) (*broker.Client, *pipe) {
 
 func (s *service) subscribe(c *broker.Client, patterns ...models.Pattern) {
 	s.t.Helper()
-	if err := s.Subscribe(s.t.Context(), models.Caller{}, c, patterns, models.Ack{Type: "ack"}); err != nil {
+	s.subscribeWith("", c, patterns...)
+}
+
+// subscribeWith is subscribe with an overflow policy.
+func (s *service) subscribeWith(overflow models.Overflow, c *broker.Client, patterns ...models.Pattern) {
+	s.t.Helper()
+	options := models.SubscribeOptions{Overflow: overflow}
+	if err := s.Subscribe(s.t.Context(), models.Caller{}, c, patterns, options, models.Ack{Type: "ack"}); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -208,11 +215,11 @@ func TestSubscriptionsAreAllOrNone(t *testing.T) {
 	options.Subscriptions = 3
 	s := start(t, options)
 	c, _ := s.join("a", "b")
-	err := s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d"}, models.Ack{Type: "ack"})
+	err := s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d"}, models.SubscribeOptions{}, models.Ack{Type: "ack"})
 	if models.AsError(err).Code != models.CodeTooManySubscriptions {
 		t.Errorf("subscribe over the limit: %v", err)
 	}
-	err = s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d", "e", "f"}, models.Ack{Type: "ack"})
+	err = s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"c", "d", "e", "f"}, models.SubscribeOptions{}, models.Ack{Type: "ack"})
 	if models.AsError(err).Code != models.CodeTooManySubscriptions {
 		t.Errorf("subscribe to more than anybody may have: %v", err)
 	}
@@ -240,7 +247,7 @@ func TestRemovedClientIsGone(t *testing.T) {
 		t.Errorf("%d subscribers", receipt.Subscribers)
 	}
 	for name, err := range map[string]error{
-		"Subscribe":   s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, models.Ack{Type: "ack"}),
+		"Subscribe":   s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, models.SubscribeOptions{}, models.Ack{Type: "ack"}),
 		"Unsubscribe": s.Unsubscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, models.Ack{Type: "ack"}),
 		"Disconnect":  s.Disconnect(t.Context(), models.Caller{}, c.ID(), models.CloseDisconnected),
 	} {

@@ -34,15 +34,16 @@ type shard struct {
 
 	// Owned by the goroutine.
 	heartbeat   *heartbeat
-	subscribers *patternMap[*subscriberList]
+	subscribers *subscribers
+	// formats has the wire formats of the clients.
+	formats []models.Format
 	// dirty has the clients whose outbox has something that can be written.
 	dirty []*Client
 	// withRoom is where queue.takeWithRoom puts its result.
-	withRoom []*Client
-	// deliveries counts what was delivered, so that a client gets a message once.
-	deliveries uint64
-	scratch    []byte
-	memory     frameMemory
+	withRoom  []*Client
+	scratch   []byte
+	delivered uint64
+	memory    outboxMemory
 	// writes counts the writes since others could run.
 	writes   int
 	stopping bool
@@ -50,9 +51,6 @@ type shard struct {
 	// Written by the goroutine, read by anybody.
 	stats shardStats
 }
-
-// subscriberList has a pattern's subscriptions, in no order.
-type subscriberList struct{ all []*subscription }
 
 func newShard(index int, budget *budget, outboxSize int, pingInterval time.Duration) *shard {
 	return &shard{
@@ -62,7 +60,7 @@ func newShard(index int, budget *budget, outboxSize int, pingInterval time.Durat
 		outboxSize:  outboxSize,
 		stopped:     make(chan struct{}),
 		heartbeat:   newHeartbeat(pingInterval),
-		subscribers: newPatternMap[*subscriberList](),
+		subscribers: newSubscribers(),
 		scratch:     make([]byte, 0, writeSize),
 	}
 }
@@ -123,74 +121,53 @@ func (s *shard) stop() {
 
 // deliver queues a message for every client that has a matching subscription, once.
 func (s *shard) deliver(d *delivery) {
-	s.deliveries++
-	var format models.Format
-	var f frame
-	s.subscribers.match(d.message.Topic, func(list *subscriberList) {
-		for _, sub := range list.all {
-			c := sub.client
-			if c.lastSeen == s.deliveries {
-				continue
-			}
-			c.lastSeen = s.deliveries
-			if c.format != format {
-				format = c.format
-				f = frame{bytes: d.frame(format), message: true}
-			}
-			s.enqueue(c, f)
+	wire := -1
+	var shared *payload
+	for _, sub := range s.subscribers.match(d.message.Topic) {
+		c := sub.client
+		if c.wire != wire {
+			wire = c.wire
+			shared = d.payload(c.format)
 		}
-	})
+		f := frame{payload: shared, kind: sub.kind}
+		if f.kind != kept {
+			f.account = sub
+		}
+		s.enqueue(c, f)
+	}
 	if d.waiting.Add(-1) == 0 {
 		s.budget.giveBack(d.message)
 	}
 }
 
-// list enters subscriptions, for the messages from here on.
-func (s *shard) list(subscriptions []*subscription) {
-	s.stats.subscriptions.Add(int64(len(subscriptions)))
-	for _, sub := range subscriptions {
-		list, found := s.subscribers.get(sub.pattern)
-		if !found {
-			list = &subscriberList{}
-			s.subscribers.set(sub.pattern, list)
-		}
-		sub.at = len(list.all)
-		list.all = append(list.all, sub)
-	}
+// list enters subscriptions, or gives those that are there other options, for the
+// messages from here on.
+func (s *shard) list(subscriptions []*subscription, options models.SubscribeOptions) {
+	added := s.subscribers.add(subscriptions, kindOf(options.Overflow))
+	s.stats.subscriptions.Add(int64(added))
 }
 
 // unlist ends subscriptions, for the messages from here on.
 func (s *shard) unlist(subscriptions []*subscription) {
+	s.subscribers.remove(subscriptions)
 	s.stats.subscriptions.Add(-int64(len(subscriptions)))
-	for _, sub := range subscriptions {
-		list, _ := s.subscribers.get(sub.pattern)
-		last := len(list.all) - 1
-		list.all[sub.at] = list.all[last]
-		list.all[sub.at].at = sub.at
-		list.all[last] = nil
-		if list.all = list.all[:last]; last == 0 {
-			s.subscribers.delete(sub.pattern)
-		}
-	}
 }
 
 // tellGap says to every subscription that messages are missing.
 func (s *shard) tellGap() {
-	s.subscribers.each(func(list *subscriberList) {
-		for _, sub := range list.all {
-			s.send(sub.client, models.NewGapNotice(sub.pattern))
-		}
+	s.subscribers.each(func(sub *subscription) {
+		s.send(sub.client, models.NewGapNotice(sub.pattern))
 	})
 }
 
 // ping sends a heartbeat to every client that is due for one.
 func (s *shard) ping() {
-	var format models.Format
+	wire := -1
 	var f frame
 	s.heartbeat.next(func(c *Client) {
-		if c.format != format {
-			format = c.format
-			f = frame{bytes: format.Ping()}
+		if c.wire != wire {
+			wire = c.wire
+			f = ownFrame(c.format.Ping())
 		}
 		s.enqueue(c, f)
 	})

@@ -31,13 +31,15 @@ type Stats struct {
 // however many clients there are.
 func (p *PubSub) Stats() Stats {
 	stats := Stats{
-		Dropped:   map[models.Overflow]uint64{models.OverflowDropOldest: 0, models.OverflowLatest: 0},
+		Dropped:   make(map[models.Overflow]uint64),
 		Published: p.published.Load(),
 		Topics:    p.dispatcher.interests.topics.len(),
 	}
 	stats.Clients, stats.Closes = p.census.counts()
 	for _, s := range p.shards {
 		stats.Delivered += s.stats.delivered.Load()
+		stats.Dropped[models.OverflowLatest] += s.stats.droppedLatest.Load()
+		stats.Dropped[models.OverflowDropOldest] += s.stats.droppedOldest.Load()
 		stats.QueuedBytes += s.stats.queuedBytes.Load()
 		stats.Subscriptions += int(s.stats.subscriptions.Load())
 	}
@@ -47,6 +49,8 @@ func (p *PubSub) Stats() Stats {
 // shardStats is a shard's part of the Stats. The shard alone writes it.
 type shardStats struct {
 	delivered     atomic.Uint64
+	droppedLatest atomic.Uint64
+	droppedOldest atomic.Uint64
 	queuedBytes   atomic.Int64
 	subscriptions atomic.Int64
 }

@@ -8,19 +8,22 @@ func errGone() error {
 }
 
 // addSubscriptionsLocked adds those of the patterns, which are distinct, that the client
-// does not have yet, or none of them if that were more than limit.
-func (c *Client) addSubscriptionsLocked(patterns []models.Pattern, limit int) ([]*subscription, error) {
+// does not have yet, or none of them if that were more than limit. It gives the
+// subscriptions to all of the patterns, and those it added.
+func (c *Client) addSubscriptionsLocked(patterns []models.Pattern, limit int) (all, added []*subscription, err error) {
 	if c.leaving {
-		return nil, errGone()
+		return nil, nil, errGone()
 	}
-	var added []*subscription
 	for _, p := range patterns {
-		if c.subscriptions[p] == nil {
-			added = append(added, &subscription{client: c, pattern: p})
+		sub := c.subscriptions[p]
+		if sub == nil {
+			sub = &subscription{client: c, pattern: p, at: -1}
+			added = append(added, sub)
 		}
+		all = append(all, sub)
 	}
 	if len(c.subscriptions)+len(added) > limit {
-		return nil, errTooManySubscriptions(limit)
+		return nil, nil, errTooManySubscriptions(limit)
 	}
 	if c.subscriptions == nil {
 		c.subscriptions = make(map[models.Pattern]*subscription, len(added))
@@ -28,7 +31,7 @@ func (c *Client) addSubscriptionsLocked(patterns []models.Pattern, limit int) ([
 	for _, sub := range added {
 		c.subscriptions[sub.pattern] = sub
 	}
-	return added, nil
+	return all, added, nil
 }
 
 // removeSubscriptionsLocked removes the subscriptions to the patterns, which are

@@ -40,6 +40,9 @@ func (s *session) Ended(reason models.CloseCode) {
 }
 
 func (s *session) act(request models.Request) error {
+	if request.Overflow != "" && request.Action != models.ActionSubscribe {
+		return models.Errorf(models.CodeInvalidRequest, "overflow is for subscribe")
+	}
 	switch request.Action {
 	case models.ActionSubscribe:
 		return s.subscribe(request)
@@ -61,7 +64,12 @@ func (s *session) subscribe(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.api.PubSub.Subscribe(s.ctx, s.client.Caller(), s.client, patterns, models.NewAck(request))
+	overflow, err := models.ParseOverflow(request.Overflow)
+	if err != nil {
+		return err
+	}
+	options := models.SubscribeOptions{Overflow: overflow}
+	return s.api.PubSub.Subscribe(s.ctx, s.client.Caller(), s.client, patterns, options, models.NewAck(request))
 }
 
 func (s *session) unsubscribe(request models.Request) error {

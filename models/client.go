@@ -41,6 +41,9 @@ type ClientInfo struct {
 	QueuedBytes int64 `json:"queued_bytes" example:"0"`
 	// Delivered counts the messages written to the connection.
 	Delivered uint64 `json:"delivered" example:"17"`
+	// Dropped counts the messages that were dropped because the client was too slow for
+	// them, as its subscriptions' overflow policies say.
+	Dropped uint64 `json:"dropped" example:"0"`
 }
 
 // ClientFilter chooses a page of clients, in the order of their ids.

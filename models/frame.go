@@ -24,6 +24,7 @@ type Ref = jsontext.Value
 //
 //	{"action":"subscribe","topic":"news.*","ref":1}          answer: ack
 //	{"action":"subscribe","topics":["a","b.>"],"ref":2}      answer: one ack for all
+//	{"action":"subscribe","topic":"a","overflow":"latest"}   answer: ack
 //	{"action":"unsubscribe","topic":"news.*","ref":3}        answer: ack
 //	{"action":"publish","topic":"news.eu","data":{"n":1}}    answer: ack if there is a ref
 //	{"action":"ping"}                                        answer: pong
@@ -33,6 +34,8 @@ type Request struct {
 	Action Action   `json:"action"`
 	Topic  string   `json:"topic"`
 	Topics []string `json:"topics"`
+	// Overflow names the Overflow of a subscribe; empty is OverflowDisconnect.
+	Overflow string `json:"overflow"`
 	// Data is any JSON value. Message is accepted in its place.
 	Data    jsontext.Value `json:"data"`
 	Message jsontext.Value `json:"message"`
@@ -90,11 +93,14 @@ type ErrorFrame struct {
 
 // Notice tells a subscriber what it could not see for itself.
 //
-//	{"type":"notice","code":"gap","topic":"news.*"}    messages that matched are missing here
+//	{"type":"notice","code":"gap","topic":"news.*"}                  messages that matched are missing here
+//	{"type":"notice","code":"dropped","topic":"news.*","count":7}    an overflow policy dropped so many
 type Notice struct {
 	Type  string  `json:"type"`
 	Code  string  `json:"code"`
 	Topic Pattern `json:"topic"`
+	// Count is absent if it is not known.
+	Count uint64 `json:"count,omitzero"`
 }
 
 // Pong answers the action ping.
@@ -142,6 +148,12 @@ func NewErrorFrame(err *Error, ref Ref) ErrorFrame {
 // NewGapNotice says that messages are missing in the subscription to pattern.
 func NewGapNotice(pattern Pattern) Notice {
 	return Notice{Type: "notice", Code: "gap", Topic: pattern}
+}
+
+// NewDroppedNotice says that the overflow policy of the subscription to pattern dropped
+// count messages here or after here.
+func NewDroppedNotice(pattern Pattern, count uint64) Notice {
+	return Notice{Type: "notice", Code: "dropped", Topic: pattern, Count: count}
 }
 
 // NewPong answers a ping.

@@ -73,8 +73,9 @@ func TestServerFrames(t *testing.T) {
 			models.NewErrorFrame(models.Errorf(models.CodeInvalidTopic, "no <b>"), models.Ref(`0`)),
 			`{"type":"error","code":"invalid_topic","message":"no <b>","ref":0}`,
 		},
-		"gap":  {models.NewGapNotice("a.*"), `{"type":"notice","code":"gap","topic":"a.*"}`},
-		"pong": {models.NewPong(models.Ref(`""`)), `{"type":"pong","ref":""}`},
+		"gap":     {models.NewGapNotice("a.*"), `{"type":"notice","code":"gap","topic":"a.*"}`},
+		"dropped": {models.NewDroppedNotice("a.*", 7), `{"type":"notice","code":"dropped","topic":"a.*","count":7}`},
+		"pong":    {models.NewPong(models.Ref(`""`)), `{"type":"pong","ref":""}`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

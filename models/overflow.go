@@ -28,3 +28,9 @@ func ParseOverflow(text string) (Overflow, error) {
 		return "", Errorf(CodeInvalidRequest, "overflow is disconnect, drop_oldest or latest")
 	}
 }
+
+// SubscribeOptions are a subscription's options. To subscribe again replaces them.
+type SubscribeOptions struct {
+	// Overflow is OverflowDisconnect if empty.
+	Overflow Overflow
+}
