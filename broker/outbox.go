@@ -140,7 +140,7 @@ func (o *outbox) advance(n int, memory *outboxMemory) (messages int) {
 			o.ledger.holes--
 			o.first++
 			continue
-		case n > 1:
+		case n > 0:
 			o.keep(head)
 		}
 		left := len(head.bytes()) - o.written
