@@ -37,6 +37,7 @@ type line struct {
 	ID       models.ID     `json:"id"`
 	Topic    string        `json:"topic"`
 	Data     any           `json:"data"`
+	Count    uint64        `json:"count"`
 	ClientID string        `json:"client_id"`
 }
 

@@ -159,11 +159,14 @@ type valve struct {
 	taken bytes.Buffer
 	left  int
 	room  func()
+	// writes counts the calls of Write.
+	writes int
 }
 
 func (v *valve) Format() models.Format { return shortFormat{} }
 
 func (v *valve) Write(b []byte, room func()) (int, error) {
+	v.writes++
 	n := min(len(b), v.left)
 	v.left -= n
 	v.taken.Write(b[:n])

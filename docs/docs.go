@@ -481,6 +481,11 @@ const docTemplate = `{
                     "type": "integer",
                     "example": 17
                 },
+                "dropped": {
+                    "description": "Dropped counts the messages that were dropped because the client was too slow for\nthem, as its subscriptions' overflow policies say.",
+                    "type": "integer",
+                    "example": 0
+                },
                 "id": {
                     "type": "string",
                     "format": "uuid",

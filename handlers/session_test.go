@@ -41,6 +41,9 @@ func TestConversation(t *testing.T) {
 		"subscribe to a list of one":  {`{"action":"subscribe","topics":["a"]}`, ack + `"subscribe","topics":["a"],"id":"ID"}`},
 		"subscribe to one twice":      {`{"action":"subscribe","topics":["a","a"]}`, ack + `"subscribe","topics":["a","a"],"id":"ID"}`},
 		"subscribe again":             {`{"action":"subscribe","topic":"mine"}`, ack + `"subscribe","topic":"mine","id":"ID"}`},
+		"subscribe to disconnect":     {`{"action":"subscribe","topic":"a","overflow":"disconnect"}`, ack + `"subscribe","topic":"a","id":"ID"}`},
+		"subscribe to drop_oldest":    {`{"action":"subscribe","topic":"mine","overflow":"drop_oldest"}`, ack + `"subscribe","topic":"mine","id":"ID"}`},
+		"subscribe to latest":         {`{"action":"subscribe","topics":["a","b"],"overflow":"latest"}`, ack + `"subscribe","topics":["a","b"],"id":"ID"}`},
 		"unsubscribe":                 {`{"action":"unsubscribe","topic":"mine","ref":"x"}`, ack + `"unsubscribe","topic":"mine","id":"ID","ref":"x"}`},
 		"unsubscribe a list":          {`{"action":"unsubscribe","topics":["mine"]}`, ack + `"unsubscribe","topics":["mine"],"id":"ID"}`},
 		"publish":                     {`{"action":"publish","topic":"other","data":{"n": 1},"ref":1}`, ack + `"publish","topic":"other","id":"ID","ref":1}`},
@@ -102,6 +105,11 @@ func TestConversation(t *testing.T) {
 		"wrong type in topics":                    {`{"action":"subscribe","topics":["a",1],"ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"topic and topics":                        {`{"action":"subscribe","topic":"a","topics":["b"],"ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"data in a subscribe":                     {`{"action":"subscribe","topic":"a","data":1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"unknown overflow":                        {`{"action":"subscribe","topic":"a","overflow":"` + mark + `","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"wrong type of overflow":                  {`{"action":"subscribe","topic":"a","overflow":["latest"],"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"overflow in an unsubscribe":              {`{"action":"unsubscribe","topic":"mine","overflow":"latest","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"overflow in a publish":                   {`{"action":"publish","topic":"mine","data":1,"overflow":"latest","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"overflow in a ping":                      {`{"action":"ping","overflow":"disconnect","ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"publish without data":                    {`{"action":"publish","topic":"mine","ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"publish data and message":                {`{"action":"publish","topic":"mine","data":1,"message":2,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"publish to a list":                       {`{"action":"publish","topics":["mine"],"data":1,"ref":1}`, failure(models.CodeInvalidTopic, "1")},
@@ -149,6 +157,54 @@ func TestBinaryFrame(t *testing.T) {
 	}
 	if got := c.ask(t, `{"action":"ping"}`); got != `{"type":"pong"}` {
 		t.Errorf("afterwards: %s", got)
+	}
+}
+
+// The policy of a subscribe reaches the broker: the client is stuck, and gets what its
+// subscriptions have kept for it.
+func TestOverflow(t *testing.T) {
+	s := start(t, func(s *setup) { s.broker.OutboxSize = 256 << 10 })
+	c := s.dial(t)
+	for _, frame := range []string{
+		`{"action":"subscribe","topic":"much","overflow":"drop_oldest"}`,
+		`{"action":"subscribe","topic":"end"}`,
+	} {
+		if got := c.ask(t, frame); !strings.Contains(got, `"ack"`) {
+			t.Fatalf("got %s", got)
+		}
+	}
+	// More than the outbox, the server's hands and both kernels hold.
+	data := strings.Repeat("x", 50_000)
+	published := 0
+	for dropped := uint64(0); dropped == 0; published++ {
+		s.publish(t, "much", data)
+		var info struct {
+			Dropped uint64 `json:"dropped"`
+		}
+		s.getInto(t, "/clients/"+c.id, &info)
+		dropped = info.Dropped
+	}
+	s.publish(t, "end", "1")
+	messages, told := 0, 0
+	for {
+		var frame struct {
+			Type  string `json:"type"`
+			Topic string `json:"topic"`
+			Count int    `json:"count"`
+		}
+		unmarshal(t, c.next(t), &frame)
+		if frame.Topic == "end" {
+			break
+		}
+		switch frame.Type {
+		case "message":
+			messages++
+		case "notice":
+			told += frame.Count
+		}
+	}
+	if told == 0 || messages+told != published {
+		t.Errorf("%d messages and %d told of, %d were published", messages, told, published)
 	}
 }
 
