@@ -17,11 +17,11 @@ import (
 // says, nobody who stops reading anywhere has missed a message without a notice.
 func TestOverflowAgainstAList(t *testing.T) {
 	const histories = 3000
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // a test
 	t.Logf("seed %d", seed)
 	closed, dropped := 0, uint64(0)
 	for i := range histories {
-		h := newHistory(t, seed, uint64(i)) //nolint:gosec // a count
+		h := newHistory(t, seed, uint64(i))
 		for range 100 + h.random.IntN(400) {
 			h.step()
 		}

@@ -13,7 +13,7 @@ import (
 // TestSubscribersAgainstAWalk: whoever is subscribed to what, each client that wants a
 // message is found once, with a subscription of its strongest kind.
 func TestSubscribersAgainstAWalk(t *testing.T) {
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // a test
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's chance
 	patterns := []models.Pattern{"a", "a.b", "a.*", "*.b", "*", ">", "a.>"}
