@@ -171,19 +171,22 @@ func readFrames(conn net.Conn) error {
 		if _, err := r.Peek(1); errors.Is(err, io.EOF) {
 			return nil
 		}
-		frame, err := ws.ReadFrame(r)
+		header, err := ws.ReadHeader(r)
 		if err == nil {
-			err = ws.CheckHeader(frame.Header, ws.StateClientSide)
+			err = ws.CheckHeader(header, ws.StateClientSide)
 		}
 		if err != nil {
-			return fmt.Errorf("a frame %+v: %w", frame.Header, err)
+			return fmt.Errorf("a frame %+v: %w", header, err)
 		}
 		if isClosed {
-			return fmt.Errorf("a frame behind the close frame: %+v", frame.Header)
+			return fmt.Errorf("a frame behind the close frame: %+v", header)
 		}
-		if isClosed = frame.Header.OpCode == ws.OpClose; isClosed {
-			code, _ := ws.ParseCloseFrameData(frame.Payload)
-			switch models.CloseCode(code) {
+		payload := make([]byte, header.Length)
+		if _, err := io.ReadFull(r, payload); err != nil {
+			return fmt.Errorf("in a frame %+v: %w", header, err)
+		}
+		if isClosed = header.OpCode == ws.OpClose; isClosed {
+			switch code, _ := ws.ParseCloseFrameData(payload); models.CloseCode(code) {
 			case models.CloseNormal, models.CloseProtocolError, models.CloseInvalidUTF8, models.CloseTooBig:
 			default:
 				return fmt.Errorf("closed with %d", code)

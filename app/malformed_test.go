@@ -4,6 +4,7 @@ import (
 	stdjson "encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -106,7 +107,7 @@ func malformed(random *rand.Rand) (kind int, message string) {
 	case n < 940:
 		return gorilla.BinaryMessage, mutate(random, valid)
 	case n < 996:
-		digits := strings.Repeat(string('0'+rune(random.IntN(10))), 1+random.IntN(2000))
+		digits := strings.Repeat(strconv.Itoa(random.IntN(10)), 1+random.IntN(2000))
 		number := []string{digits, "-" + digits, "1e" + digits, "0." + digits, digits + "." + digits + "e-" + digits}[random.IntN(5)]
 		field := []string{"ref", "data", "action", "topic"}[random.IntN(4)]
 		return gorilla.TextMessage, strings.Replace(valid, `{`, fmt.Sprintf(`{%q:%s,`, field, number), 1)
@@ -158,7 +159,7 @@ func mutate(random *rand.Rand, text string) string {
 				b[at] ^= 1 << random.IntN(8)
 			}
 		case 1: // one byte more
-			b = append(b[:at:at], append([]byte{byte(random.IntN(256))}, b[at:]...)...)
+			b = append(b[:at:at], append([]byte{"\x00\xff\\{}\"["[random.IntN(7)]}, b[at:]...)...)
 		case 2: // some bytes twice
 			b = append(b[:end:end], b[at:]...)
 		case 3: // some bytes less
@@ -175,7 +176,7 @@ func mutate(random *rand.Rand, text string) string {
 // newSeed gives a seed, and tells it if the test fails.
 func newSeed(t *testing.T) uint64 {
 	t.Helper()
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // a test
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the seed was %d", seed)

@@ -14,7 +14,7 @@ import (
 // newSeed gives a seed, and tells it if the test fails.
 func newSeed(t *testing.T) uint64 {
 	t.Helper()
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // a test
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the seed was %d", seed)
