@@ -11,9 +11,12 @@ COUNT     ?= 20
 # More flags for `fanfare bench` in `make bench`.
 BENCHFLAGS ?=
 
+# How long `make fuzz` runs each target: a time, or a number of inputs such as 10000x.
+FUZZTIME  ?= 10s
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race lint check bench microbench docs e2e fmt \
+.PHONY: help run build test race fuzz lint check bench microbench docs e2e fmt \
 	check-fmt check-docs check-mod check-cc e2e-tools
 
 help: ## List the targets
@@ -32,11 +35,19 @@ test: check-cc ## Run all Go tests under the race detector, with and without epo
 race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
 	$(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
 
+fuzz: ## Fuzz what parses input, each for FUZZTIME=10s
+	$(GO) test -run '^$$' -fuzz '^FuzzTopics$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./models
+	$(GO) test -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./handlers
+	$(GO) test -run '^$$' -fuzz '^FuzzParser$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./transport
+
 lint: ## Run go vet and golangci-lint
 	$(GO) vet ./...
 	$(TOOL) golangci-lint run
 
-check: check-fmt lint check-docs check-mod test e2e ## Run everything that CI runs
+# A number of inputs, since go test with a time fails now and then when the time is up
+# (https://go.dev/issue/75804).
+check: FUZZTIME = 20000x
+check: check-fmt lint check-docs check-mod test fuzz e2e ## Run everything that CI runs
 
 bench: build ## Measure the server beside the least that it can cost: docs/benchmarks.md (BENCHFLAGS=)
 	bin/fanfare bench --commit "$$(git describe --always --dirty 2>/dev/null)" $(BENCHFLAGS)
@@ -57,6 +68,9 @@ fmt: ## Format the Go code
 
 gofiles = find . -name node_modules -prune -o -name '*.go' -print0
 gofmt   = "$$($(GO) env GOROOT)/bin/gofmt" -s
+
+# To make an input that was found smaller may take a minute otherwise.
+fuzzflags = -fuzzminimizetime 100x
 
 check-fmt:
 	@files=$$($(gofiles) | xargs -0 $(gofmt) -l) && \

@@ -77,7 +77,7 @@ func (o oracle) decode(stream []byte, limit int) (all []arrival, code models.Clo
 				return all, 1002
 			}
 		}
-		if !isControl && length > uint64(limit-len(message)) { //nolint:gosec // a test
+		if !isControl && length > uint64(limit-len(message)) { //nolint:gosec // never negative
 			return all, 1009
 		}
 		mask := stream[more : more+4]
