@@ -24,5 +24,5 @@ func (a *api) logLeft(c *broker.Client, reason models.CloseCode) {
 	info := c.Info()
 	a.Logger.Log(context.Background(), level, "client_closed",
 		"client_id", info.ID, "user", info.User, "remote_address", info.RemoteAddress,
-		"code", uint16(reason), "reason", reason.String(), "delivered", info.Delivered)
+		"code", uint16(reason), "reason", reason.String(), "delivered", info.Delivered, "dropped", info.Dropped)
 }

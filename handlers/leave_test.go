@@ -25,6 +25,7 @@ func TestLogOfClosedClients(t *testing.T) {
 	line := log.String()
 	for _, want := range []string{
 		"level=INFO msg=client_closed", "code=4002", `reason="ping timeout"`, "remote_address=" + deaf.LocalAddr().String(),
+		"delivered=0", "dropped=0",
 	} {
 		if !strings.Contains(line, want) {
 			t.Errorf("there is no %s in %s", want, line)
