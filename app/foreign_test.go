@@ -131,7 +131,11 @@ func scenario(t *testing.T, s *server, client foreign) {
 	check(ask(""), frame{Type: "message", ID: object.ID.String(), Topic: "news", Data: jsontext.Value(`{"n":1}`)})
 
 	var clients models.ClientPage
-	s.get("/clients", &clients)
+	s.await(func() bool { // delivered is counted just after the write
+		clients = models.ClientPage{}
+		s.get("/clients", &clients)
+		return len(clients.Clients) != 1 || clients.Clients[0].Delivered >= 2
+	})
 	if len(clients.Clients) != 1 || clients.Clients[0].ID != welcome.ClientID ||
 		!cmp.Equal(clients.Clients[0].Subscriptions, []models.Pattern{"news"}) || clients.Clients[0].Delivered != 2 {
 		t.Errorf("clients %+v", clients)

@@ -16,7 +16,7 @@ import (
 // with a list to which the rules are applied word by word. Besides, whatever the list
 // says, nobody who stops reading anywhere has missed a message without a notice.
 func TestOverflowAgainstAList(t *testing.T) {
-	const histories = 3000
+	const histories = 1500
 	seed := rand.Uint64() //nolint:gosec // a test
 	t.Logf("seed %d", seed)
 	closed, dropped := 0, uint64(0)
