@@ -19,6 +19,10 @@ type Engine interface {
 	// CodeEngineUnavailable when the log is away. A message whose Publish failed for
 	// another reason than these may still be in the log. Two messages of which one
 	// was answered before the other was offered have IDs in that order.
+	//
+	// A draft whose Key was published before, from the same publisher to the same topic
+	// and within the window of idempotency, is not published again: the receipt is that
+	// of then, with Duplicate; or CodeConflict if data or encoding are others.
 	Publish(ctx context.Context, draft models.Draft) (models.Receipt, error)
 
 	// Position is the ID of the newest message, or the place before the first one.
@@ -26,9 +30,18 @@ type Engine interface {
 	Position(ctx context.Context) (models.ID, error)
 
 	// Read gives retained messages after one ID, up to and including another, that
-	// match one of the patterns: the oldest first, at most limit. An after of another
-	// epoch, or beyond Position, reads from the oldest.
+	// match one of the patterns: the oldest first, at most limit. It may end before, for
+	// want of time or memory, but never without getting on: Stretch.Reached tells how far
+	// it came. An after of another epoch, or beyond Position, reads from the oldest.
 	Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (Stretch, error)
+
+	// Tail gives the place after which there are count retained messages that match one
+	// of the patterns, up to and including an ID, or the place before all of them if
+	// there are fewer. As an after of Read it is of this epoch.
+	Tail(ctx context.Context, patterns []models.Pattern, upTo models.ID, count int) (models.ID, error)
+
+	// Purge removes all messages of a topic that are in the log when it is called.
+	Purge(ctx context.Context, topic models.Topic) error
 
 	// Topics gives the topics that have a retained message, in the order of their
 	// names, at most filter.Limit. It leaves Subscribers at 0.
@@ -48,6 +61,9 @@ type Stretch struct {
 	// matched, was removed. Who has seen the log up to there, or further, has missed
 	// nothing but Messages; to whom it moved on while reading page by page, has.
 	Removed models.ID
+	// Reached is the place up to which this is all: beyond it the next Read goes on. It
+	// is upTo, or Newest if that is less, when there is nothing more.
+	Reached models.ID
 	// Newest is the log's Position at that moment.
 	Newest models.ID
 }
@@ -79,4 +95,8 @@ type Sink interface {
 	// batch's messages are kept, its slice is not. It returns how many subscriptions
 	// matched.
 	Deliver(batch Batch) (subscriptions int)
+
+	// Dismiss gives back the room of an admitted batch that is not going to be
+	// delivered.
+	Dismiss(batch Batch)
 }

@@ -18,8 +18,16 @@ func (c Caller) LogValue() slog.Value {
 // Transport names how a client is connected.
 type Transport string
 
-// TransportWebSocket is the one of GET /ws.
-const TransportWebSocket Transport = "websocket"
+// The transports.
+const (
+	// TransportWebSocket is the one of GET /ws.
+	TransportWebSocket Transport = "websocket"
+	// TransportSSE and TransportNDJSON are those of GET /events.
+	TransportSSE    Transport = "sse"
+	TransportNDJSON Transport = "ndjson"
+	// TransportPoll is a GET /topics/{name}/messages that waits.
+	TransportPoll Transport = "poll"
+)
 
 // Connection is what is known of a client when it connects.
 type Connection struct {

@@ -23,6 +23,7 @@ const (
 	CodeUnsupportedEncoding  Code = "unsupported_encoding"
 	CodeUpgradeRequired      Code = "upgrade_required"
 	CodeHeadersTooLarge      Code = "headers_too_large"
+	CodeConflict             Code = "conflict"
 	CodeTooManySubscriptions Code = "too_many_subscriptions"
 	CodeInternal             Code = "internal"
 	CodeOverloaded           Code = "overloaded"

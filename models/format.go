@@ -6,10 +6,12 @@ package models
 type Format interface {
 	// Message encodes a message.
 	Message(m *Message) []byte
-	// Event encodes any other frame to a client.
+	// Event encodes any other frame to a client. It is empty for a frame that the format
+	// does not have.
 	Event(frame ServerFrame) []byte
-	// Ping is the heartbeat.
-	Ping() []byte
+	// Heartbeat shows that the connection lives. A position that is not the zero ID moves
+	// the client's cursor there.
+	Heartbeat(position ID) []byte
 	// Close is the last thing on a connection.
 	Close(code CloseCode) []byte
 }

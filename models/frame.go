@@ -13,6 +13,7 @@ const (
 	ActionSubscribe   Action = "subscribe"
 	ActionUnsubscribe Action = "unsubscribe"
 	ActionPublish     Action = "publish"
+	ActionPresence    Action = "presence"
 	ActionPing        Action = "ping"
 )
 
@@ -25,8 +26,12 @@ type Ref = jsontext.Value
 //	{"action":"subscribe","topic":"news.*","ref":1}          answer: ack
 //	{"action":"subscribe","topics":["a","b.>"],"ref":2}      answer: one ack for all
 //	{"action":"subscribe","topic":"a","overflow":"latest"}   answer: ack
+//	{"action":"subscribe","topic":"a","since":"4kq9zt2m-7"}  answer: ack, the replay, caught_up
+//	{"action":"subscribe","topic":"a","last":10}             answer: ack, the replay, caught_up
+//	{"action":"subscribe","topic":"room.1","presence":true}  answer: ack, presence; then join and leave
 //	{"action":"unsubscribe","topic":"news.*","ref":3}        answer: ack
 //	{"action":"publish","topic":"news.eu","data":{"n":1}}    answer: ack if there is a ref
+//	{"action":"presence","topic":"room.1"}                   answer: presence
 //	{"action":"ping"}                                        answer: pong
 //
 // Whatever fails is answered by an error frame with the ref.
@@ -36,6 +41,13 @@ type Request struct {
 	Topics []string `json:"topics"`
 	// Overflow names the Overflow of a subscribe; empty is OverflowDisconnect.
 	Overflow string `json:"overflow"`
+	// Since and Last are where a subscribe begins, as ParseStart reads them.
+	Since string `json:"since"`
+	Last  *int   `json:"last"`
+	// Presence of a subscribe asks for the members, and who joins and leaves.
+	Presence bool `json:"presence"`
+	// Key is the idempotency key of a publish.
+	Key string `json:"key"`
 	// Data is any JSON value. Message is accepted in its place.
 	Data    jsontext.Value `json:"data"`
 	Message jsontext.Value `json:"message"`
@@ -70,15 +82,73 @@ type Limits struct {
 // Ack says that a request was carried out.
 //
 //	{"type":"ack","action":"subscribe","topic":"news.*","id":"4kq9zt2m-1042","ref":1}
+//	{"type":"ack","action":"subscribe","topic":"news.*","recovered":true,"id":"4kq9zt2m-7","ref":1}
 type Ack struct {
 	Type   string   `json:"type"`
 	Action Action   `json:"action"`
 	Topic  string   `json:"topic,omitzero"`
 	Topics []string `json:"topics,omitzero"`
-	// ID is, of a subscription, its position: whatever matches after it will come;
+	// Recovered is there if since was asked for: whether nothing that matched after it is
+	// missing in the replay.
+	Recovered *bool `json:"recovered,omitzero"`
+	// ID is, of a subscription, its cursor: whatever matches after it will come;
 	// of a publish, the message's id.
-	ID  ID  `json:"id,omitzero"`
-	Ref Ref `json:"ref,omitzero"`
+	ID ID `json:"id,omitzero"`
+	// Duplicate tells of a publish that its key was used before: the id is that of then.
+	Duplicate bool `json:"duplicate,omitzero"`
+	Ref       Ref  `json:"ref,omitzero"`
+}
+
+// CaughtUp says that the replay that a subscribe asked for is complete: from here on its
+// subscriptions are live.
+//
+//	{"type":"caught_up","topic":"news.*","id":"4kq9zt2m-1042"}
+type CaughtUp struct {
+	Type   string   `json:"type"`
+	Topic  string   `json:"topic,omitzero"`
+	Topics []string `json:"topics,omitzero"`
+	ID     ID       `json:"id"`
+}
+
+// Position moves the cursor of a client for whom there was no message for a while.
+//
+//	{"type":"position","id":"4kq9zt2m-1042"}
+type Position struct {
+	Type string `json:"type"`
+	ID   ID     `json:"id"`
+}
+
+// Presence lists the clients that are subscribed to a topic itself. It answers the action
+// presence, and follows the ack of a subscribe with presence.
+//
+//	{"type":"presence","topic":"room.1","clients":[{"client_id":"019ab…","user":"ada"}]}
+type Presence struct {
+	Type    string   `json:"type"`
+	Topic   Topic    `json:"topic"`
+	Clients []Member `json:"clients"`
+	// Next is there if the list is not complete: GET /topics/{name}/clients has the rest
+	// after it.
+	Next string `json:"next,omitzero"`
+	Ref  Ref    `json:"ref,omitzero"`
+}
+
+// PresenceChange says that a client has subscribed to a topic itself, or does not any more.
+//
+//	{"type":"join","topic":"room.1","client_id":"019ab…","user":"ada"}
+//	{"type":"leave","topic":"room.1","client_id":"019ab…","user":"ada"}
+type PresenceChange struct {
+	Type  string `json:"type"`
+	Topic Topic  `json:"topic"`
+	Member
+}
+
+// Closing is the last frame of a stream, where there is no close frame that could say why.
+//
+//	{"type":"close","code":1001,"reason":"server going away"}
+type Closing struct {
+	Type   string    `json:"type"`
+	Code   CloseCode `json:"code"`
+	Reason string    `json:"reason"`
 }
 
 // ErrorFrame says why a request failed. The connection stays open.
@@ -112,11 +182,16 @@ type Pong struct {
 // ServerFrame is a frame from server to client, other than a message.
 type ServerFrame interface{ serverFrame() }
 
-func (Welcome) serverFrame()    {}
-func (Ack) serverFrame()        {}
-func (ErrorFrame) serverFrame() {}
-func (Notice) serverFrame()     {}
-func (Pong) serverFrame()       {}
+func (Welcome) serverFrame()        {}
+func (Ack) serverFrame()            {}
+func (CaughtUp) serverFrame()       {}
+func (Position) serverFrame()       {}
+func (Presence) serverFrame()       {}
+func (PresenceChange) serverFrame() {}
+func (Closing) serverFrame()        {}
+func (ErrorFrame) serverFrame()     {}
+func (Notice) serverFrame()         {}
+func (Pong) serverFrame()           {}
 
 // NewWelcome greets the client of that id.
 func NewWelcome(clientID string, pingInterval float64, limits Limits) Welcome {
@@ -138,6 +213,34 @@ func NewAck(request Request) Ack {
 		Topics: request.Topics,
 		Ref:    request.Ref,
 	}
+}
+
+// NewCaughtUp ends the replay of the subscribe that an ack has answered.
+func NewCaughtUp(ack Ack, id ID) CaughtUp {
+	return CaughtUp{Type: "caught_up", Topic: ack.Topic, Topics: ack.Topics, ID: id}
+}
+
+// NewPosition moves a cursor.
+func NewPosition(id ID) Position { return Position{Type: "position", ID: id} }
+
+// NewPresence lists a page of a topic's members.
+func NewPresence(topic Topic, page MemberPage, ref Ref) Presence {
+	return Presence{Type: "presence", Topic: topic, Clients: page.Clients, Next: page.Next, Ref: ref}
+}
+
+// NewJoin says that a member has come.
+func NewJoin(topic Topic, member Member) PresenceChange {
+	return PresenceChange{Type: "join", Topic: topic, Member: member}
+}
+
+// NewLeave says that a member has gone.
+func NewLeave(topic Topic, member Member) PresenceChange {
+	return PresenceChange{Type: "leave", Topic: topic, Member: member}
+}
+
+// NewClosing says why a stream ends.
+func NewClosing(code CloseCode) Closing {
+	return Closing{Type: "close", Code: code, Reason: code.String()}
 }
 
 // NewErrorFrame reports an error's code and message.

@@ -1,6 +1,8 @@
 package models
 
 import (
+	"unicode/utf8"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -16,6 +18,20 @@ type Draft struct {
 	Encoding string
 	// From is the authenticated publisher's name. The broker stamps it.
 	From string
+	// Key is the idempotency key, or empty: for From and Topic it stands for this message
+	// for a while.
+	Key string
+}
+
+// MaxKeyBytes is the longest idempotency key, in bytes of UTF-8.
+const MaxKeyBytes = 255
+
+// ParseKey checks an idempotency key; empty is none. Its error has CodeInvalidRequest.
+func ParseKey(text string) (string, error) {
+	if len(text) > MaxKeyBytes || !utf8.ValidString(text) {
+		return "", Errorf(CodeInvalidRequest, "an idempotency key has at most %d bytes, of UTF-8", MaxKeyBytes)
+	}
+	return text, nil
 }
 
 // Message is a draft with its place in the log. It is shared and never changed.

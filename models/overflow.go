@@ -33,4 +33,8 @@ func ParseOverflow(text string) (Overflow, error) {
 type SubscribeOptions struct {
 	// Overflow is OverflowDisconnect if empty.
 	Overflow Overflow
+	// Start is where the subscription begins. Without a replay it is the present.
+	Start Start
+	// Presence asks for the members of the topics, and who joins and leaves.
+	Presence bool
 }

@@ -1,0 +1,252 @@
+package broker
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"fanfare/models"
+)
+
+const (
+	// feedSize is how much of all replays a shard puts into outboxes in one round, and
+	// feedShare how much of one client's, in bytes.
+	feedSize  = 64 << 10
+	feedShare = 16 << 10
+	// maxHeld and maxHeldSize bound the messages, and their bytes, that a replay holds
+	// back. With more, it reads them from the log.
+	maxHeld     = 256
+	maxHeldSize = 64 << 10
+)
+
+// replay brings the subscriptions of one subscribe from a place in the log to the
+// present. It reads the log page by page, and puts a page into the client's outbox as the
+// client takes it. Live messages that match are held back meanwhile, as far as there is
+// room; others are read later. When everything that was read is in the outbox, so is what
+// was held back, and then the subscriptions are live: that happens in the shard, between
+// two messages, so nothing is missed and nothing comes twice.
+//
+// Of a client's replays only the first one runs. The others have nothing in memory.
+type replay struct {
+	// Set by newReplay, never changed. caughtUp has the topics of the request.
+	client   *Client
+	caughtUp models.CaughtUp
+
+	// over tells whoever reads for the replay that nobody waits for it.
+	over atomic.Bool
+
+	// Owned by the shard.
+
+	// subs has the subscriptions that are still waiting. narrowed tells that some are not
+	// any more, so that what was read before may be for nobody.
+	subs     []*subscription
+	narrowed bool
+	// read is up to where the log has been read, target up to where it has to be.
+	read, target models.ID
+	reading      bool
+	// ready was read and waits for room in the outbox.
+	ready []replayed
+	// held has the live messages that matched after heldFrom, newest is the last that
+	// matched. All that the shard has seen up to heldFrom is to be read.
+	held             []replayed
+	heldFrom, newest models.ID
+	heldSize         int
+	// gap tells that something is missing before what comes next.
+	gap bool
+}
+
+// replayed is a message in its client's wire format.
+type replayed struct {
+	id      models.ID
+	payload *payload
+}
+
+// newReplay begins after a place in the log.
+func newReplay(c *Client, ack models.Ack, after models.ID) *replay {
+	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, after), read: after}
+}
+
+// startReplay has subscriptions wait for a replay. The shard has seen everything up to
+// position.
+func (s *shard) startReplay(r *replay, subs []*subscription, position models.ID) {
+	c := r.client
+	if c.closing != 0 {
+		return
+	}
+	for _, sub := range subs {
+		s.leaveIndex(sub)
+		sub.replay = r
+	}
+	s.replaying.add(subs)
+	r.subs = slices.Clone(subs)
+	r.target, r.heldFrom, r.newest = position, position, position
+	c.replays = append(c.replays, r)
+	s.feedSoon(c)
+}
+
+// endReplay has a replay end before its time.
+func (s *shard) endReplay(r *replay) {
+	r.over.Store(true)
+	r.ready, r.held = nil, nil
+	c := r.client
+	if i := slices.Index(c.replays, r); i >= 0 {
+		c.replays = slices.Delete(c.replays, i, i+1)
+		s.feedSoon(c)
+	}
+}
+
+// endReplays ends those of a client that is closed.
+func (s *shard) endReplays(c *Client) {
+	for _, r := range slices.Clone(c.replays) {
+		s.endReplay(r)
+	}
+}
+
+// leaveReplay takes a subscription out of its replay.
+func (s *shard) leaveReplay(sub *subscription) {
+	r := sub.replay
+	sub.replay = nil
+	r.narrowed = true
+	if r.subs = slices.DeleteFunc(r.subs, func(other *subscription) bool { return other == sub }); len(r.subs) == 0 {
+		s.endReplay(r)
+	}
+}
+
+// hold keeps a live message for the replays that it is due in later.
+func (s *shard) hold(d *delivery) {
+	s.replaying.each(d.message.Topic, func(sub *subscription) {
+		r := sub.replay
+		if r.newest == d.message.ID || r.over.Load() {
+			return
+		}
+		r.newest = d.message.ID
+		if r.client.replays[0] == r {
+			p := d.payload(r.client.format)
+			if len(r.held) < maxHeld && r.heldSize+len(p.bytes) <= maxHeldSize {
+				r.held = append(r.held, replayed{d.message.ID, p})
+				r.heldSize += len(p.bytes)
+				return
+			}
+		}
+		r.held, r.heldSize, r.heldFrom = nil, 0, d.message.ID
+	})
+}
+
+// feedSoon sees to it that the client's first replay goes on, if it can.
+func (s *shard) feedSoon(c *Client) {
+	if c.hungry || c.blocked || c.closing != 0 || len(c.replays) == 0 || c.outbox.cost() >= feedSize {
+		return
+	}
+	if r := c.replays[0]; len(r.ready) > 0 || !r.reading {
+		c.hungry = true
+		s.hungry = append(s.hungry, c)
+	}
+}
+
+// feedRound feeds some of the clients whose replays can go on, each a little, so that
+// nobody else waits for long.
+func (s *shard) feedRound() {
+	served, fed := 0, 0
+	for all := len(s.hungry); served < all && fed < feedSize; served++ {
+		c := s.hungry[served]
+		c.hungry = false
+		if c.closing == 0 && len(c.replays) > 0 {
+			fed += s.feed(c, c.replays[0])
+			s.flush(c, writeSize)
+		}
+		s.feedSoon(c)
+	}
+	s.hungry = slices.Delete(s.hungry, 0, served)
+}
+
+// feed puts some of what a replay has into the client's outbox, and counts its bytes.
+func (s *shard) feed(c *Client, r *replay) (fed int) {
+	for fed < feedShare && (len(r.ready) > 0 || s.goOn(r)) {
+		next := r.ready[0]
+		r.ready[0] = replayed{}
+		r.ready = r.ready[1:]
+		if r.narrowed && !r.wants(next.payload.topic) {
+			continue
+		}
+		s.tellReplayGap(r)
+		s.enqueue(c, frame{payload: next.payload, kind: kept})
+		fed += len(next.payload.bytes)
+	}
+	return fed
+}
+
+// goOn gets what is next for a replay that has nothing ready: it reads on, or takes what
+// was held back, or ends. It tells whether something is ready.
+func (s *shard) goOn(r *replay) bool {
+	switch {
+	case r.reading:
+		return false
+	case r.read != r.target:
+		s.reader.read(r, s)
+		return false
+	case r.target != r.heldFrom:
+		r.target = r.heldFrom
+		s.reader.read(r, s)
+		return false
+	case len(r.held) > 0:
+		r.ready, r.held, r.heldSize = r.held, nil, 0
+		r.read, r.target, r.heldFrom = r.newest, r.newest, r.newest
+		return true
+	}
+	s.catchUp(r)
+	return false
+}
+
+// takePage takes what was read for a replay.
+func (s *shard) takePage(r *replay, p page) {
+	r.reading = false
+	if r.over.Load() {
+		return
+	}
+	if !p.recovered {
+		r.gap = true
+	}
+	if p.reached.Epoch == r.target.Epoch {
+		r.ready, r.read = p.messages, p.reached
+	} else {
+		// The log that it was to read is gone. What comes of the new one is live.
+		r.read, r.target = r.heldFrom, r.heldFrom
+	}
+	s.feedSoon(r.client)
+}
+
+// catchUp makes the subscriptions of a replay live.
+func (s *shard) catchUp(r *replay) {
+	s.tellReplayGap(r)
+	for _, sub := range r.subs {
+		s.replaying.remove(sub)
+		sub.replay = nil
+	}
+	s.subscribers.add(r.subs)
+	r.caughtUp.ID = r.read
+	s.send(r.client, r.caughtUp)
+	s.endReplay(r)
+}
+
+// tellReplayGap says to the replay's subscriptions that something is missing, if it is.
+func (s *shard) tellReplayGap(r *replay) {
+	if !r.gap {
+		return
+	}
+	r.gap = false
+	for _, sub := range r.subs {
+		s.send(r.client, models.NewGapNotice(sub.pattern))
+	}
+}
+
+// patterns gives what the replay is for.
+func (r *replay) patterns() []models.Pattern {
+	patterns := make([]models.Pattern, 0, len(r.subs))
+	for _, sub := range r.subs {
+		patterns = append(patterns, sub.pattern)
+	}
+	return patterns
+}
+
+func (r *replay) wants(t models.Topic) bool {
+	return slices.ContainsFunc(r.subs, func(sub *subscription) bool { return sub.pattern.Matches(t) })
+}
