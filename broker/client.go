@@ -26,6 +26,7 @@ type Client struct {
 	dirty    bool
 	blocked  bool
 	removing bool
+	hungry   bool
 	wire     int
 	place    uint64
 	outbox   outbox
@@ -35,8 +36,10 @@ type Client struct {
 	delivered atomic.Uint64
 	dropped   atomic.Uint64
 
-	// Owned by the shard.
-	beat beat
+	// Owned by the shard. listed counts the subscriptions.
+	beat    beat
+	listed  int32
+	replays []*replay
 
 	// hasRoom is set when room is called, and cleared by the shard.
 	hasRoom atomic.Bool
@@ -63,10 +66,15 @@ type subscription struct {
 	client  *Client
 	pattern models.Pattern
 
+	// Guarded by presence.mu. watches tells whether it wants to know who joins and leaves.
+	watches bool
+
 	// Owned by the client's shard. at is the place in the pattern's subscribers, -1
-	// before it has one. kind is that of the messages.
-	at   int32
-	kind kind
+	// without one. kind is that of the messages. replay is what it waits for before it is
+	// live.
+	at     int32
+	kind   kind
+	replay *replay
 	// dropped counts the messages that were dropped and not told of yet. While there
 	// are any, notice is where in the outbox it will be told.
 	notice  int

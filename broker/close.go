@@ -15,8 +15,8 @@ const (
 	closeSpread = 100 * time.Microsecond
 	// closeBurst is how many clients are closed between two looks at the clock.
 	closeBurst = 32
-	// closePoll is how often Close looks whether what it waits for has happened.
-	closePoll = 5 * time.Millisecond
+	// untilPause is how often until looks whether what it waits for has happened.
+	untilPause = 5 * time.Millisecond
 )
 
 // Close refuses new work, waits for the calls under way and for what they have put into
@@ -30,7 +30,7 @@ func (p *PubSub) Close(ctx context.Context) error {
 	p.closing = true
 	p.mu.Unlock()
 
-	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.engine.Close())
+	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.endReading(), p.engine.Close())
 	// The shards come last: as long as they take, the engine cannot be stuck in Admit.
 	for _, s := range p.shards {
 		s.stop()
@@ -64,7 +64,7 @@ func (p *PubSub) awaitDelivery(ctx context.Context) error {
 	}
 	ctx, cancel := halfOf(ctx)
 	defer cancel()
-	return explain("the engine has not delivered all of the log", poll(ctx, func() bool {
+	return explain("the engine has not delivered all of the log", until(ctx, func() bool {
 		delivered := p.dispatcher.delivered()
 		return delivered.Epoch == position.Epoch && delivered.Sequence >= position.Sequence
 	}))
@@ -86,7 +86,7 @@ func (p *PubSub) closeClients(ctx context.Context) error {
 			time.Sleep(closeBurst * pause)
 		}
 	}
-	return explain("some clients have not left", poll(ctx, func() bool {
+	return explain("some clients have not left", until(ctx, func() bool {
 		left := false
 		p.clients.each("", "", func(string, *Client) bool {
 			left = true
@@ -94,6 +94,12 @@ func (p *PubSub) closeClients(ctx context.Context) error {
 		})
 		return !left
 	}))
+}
+
+// endReading ends the reads that are under way for replays.
+func (p *PubSub) endReading() error {
+	p.reader.close()
+	return nil
 }
 
 // halfOf gives a context with half of the time that is left to ctx.
@@ -112,9 +118,9 @@ func explain(what string, err error) error {
 	return nil
 }
 
-// poll waits until done is true or ctx ends.
-func poll(ctx context.Context, done func() bool) error {
-	ticker := time.NewTicker(closePoll)
+// until waits until done is true or ctx ends.
+func until(ctx context.Context, done func() bool) error {
+	ticker := time.NewTicker(untilPause)
 	defer ticker.Stop()
 	for !done() {
 		select {

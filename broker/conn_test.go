@@ -23,7 +23,13 @@ func (lineFormat) Event(frame models.ServerFrame) []byte {
 	return append(models.AppendServerFrame(nil, frame), '\n')
 }
 
-func (lineFormat) Ping() []byte { return []byte(`{"type":"ping"}` + "\n") }
+func (f lineFormat) Heartbeat(position models.ID) []byte {
+	ping := []byte(`{"type":"ping"}` + "\n")
+	if position == (models.ID{}) {
+		return ping
+	}
+	return append(f.Event(models.NewPosition(position)), ping...)
+}
 
 func (lineFormat) Close(code models.CloseCode) []byte {
 	return fmt.Appendf(nil, "{\"type\":\"close\",\"code\":\"%d\"}\n", code)

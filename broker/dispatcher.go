@@ -13,9 +13,10 @@ import (
 // the Sink of the engine. Methods may be called concurrently, except for Deliver.
 type dispatcher struct {
 	// Set by newDispatcher, never changed.
-	budget  *budget
-	shards  []*shard
-	maxSubs int
+	budget   *budget
+	shards   []*shard
+	maxSubs  int
+	presence *presence
 
 	// mu makes a place in the order: whoever holds it stands between two messages.
 	mu        sync.Mutex
@@ -24,17 +25,29 @@ type dispatcher struct {
 }
 
 func newDispatcher(budget *budget, shards []*shard, maxSubs int) *dispatcher {
-	return &dispatcher{
+	d := &dispatcher{
 		budget:    budget,
 		shards:    shards,
 		maxSubs:   maxSubs,
+		presence:  newPresence(len(shards)),
 		interests: newInterests(len(shards)),
 	}
+	for _, s := range shards {
+		s.order = d
+	}
+	return d
 }
 
 // Admit implements Sink.
 func (d *dispatcher) Admit(ctx context.Context, batch Batch) error {
 	return d.budget.take(ctx, batch)
+}
+
+// Dismiss implements Sink.
+func (d *dispatcher) Dismiss(batch Batch) {
+	for _, m := range batch.Messages {
+		d.budget.giveBack(m)
+	}
 }
 
 // Deliver implements Sink.
@@ -88,6 +101,12 @@ func (d *dispatcher) delivered() models.ID {
 	return d.position
 }
 
+// hasDelivered tells whether a place in the log has been handed to the shards.
+func (d *dispatcher) hasDelivered(id models.ID) bool {
+	position := d.delivered()
+	return id.Sequence == 0 || id.Epoch == position.Epoch && id.Sequence <= position.Sequence
+}
+
 // start sets where delivery begins, unless it has begun.
 func (d *dispatcher) start(position models.ID) {
 	d.mu.Lock()
@@ -102,17 +121,21 @@ type change func(s *shard, subscriptions []*subscription, position models.ID)
 
 // subscribe adds those of the patterns that are new to the client, or none of them,
 // and queues apply with the subscriptions to all of them. The interest is counted before
-// that: it may count too much for a moment, but never too little.
-func (d *dispatcher) subscribe(c *Client, patterns []models.Pattern, apply change) error {
+// that: it may count too much for a moment, but never too little. With watches it gives
+// the subscriptions, and the members of the moment since which they watch.
+func (d *dispatcher) subscribe(
+	c *Client, patterns []models.Pattern, watches bool, apply change,
+) (all []*subscription, members *members, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all, added, err := c.addSubscriptionsLocked(patterns, d.maxSubs)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	d.count(added, d.interests.add)
 	d.queue(c, all, apply)
-	return nil
+	d.presence.enter(c, added, d.shards)
+	return all, d.presence.watch(c, all, watches), nil
 }
 
 // unsubscribe removes the client's subscriptions to the patterns, or fails if there is
@@ -125,8 +148,7 @@ func (d *dispatcher) unsubscribe(c *Client, patterns []models.Pattern, apply cha
 	if err != nil {
 		return err
 	}
-	d.queue(c, removed, apply)
-	d.count(removed, d.interests.remove)
+	d.end(c, removed, apply)
 	return nil
 }
 
@@ -134,9 +156,21 @@ func (d *dispatcher) unsubscribe(c *Client, patterns []models.Pattern, apply cha
 func (d *dispatcher) leave(c *Client, apply change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	removed := c.leaveLocked()
+	d.end(c, c.leaveLocked(), apply)
+}
+
+func (d *dispatcher) end(c *Client, removed []*subscription, apply change) {
+	d.presence.leave(c, removed, d.shards)
 	d.queue(c, removed, apply)
 	d.count(removed, d.interests.remove)
+}
+
+// markHeartbeat queues a heartbeat for a shard, at its place in the order.
+func (d *dispatcher) markHeartbeat(s *shard) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	position := d.position
+	s.queue.push(event{apply: func(s *shard) { s.beat(position) }})
 }
 
 // queue gives a change its place in the order.

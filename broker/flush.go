@@ -20,9 +20,11 @@ func (s *shard) add(c *Client, welcome models.ServerFrame) {
 	s.send(c, welcome)
 }
 
-// send queues a frame of the client's own.
+// send queues a frame of the client's own, if its format has such a frame.
 func (s *shard) send(c *Client, f models.ServerFrame) {
-	s.enqueue(c, ownFrame(c.format.Event(f)))
+	if bytes := c.format.Event(f); len(bytes) > 0 {
+		s.enqueue(c, ownFrame(bytes))
+	}
 }
 
 // enqueue puts a frame into a client's outbox, as far as it has room or can be given
@@ -154,7 +156,9 @@ func (s *shard) flush(c *Client, enough int) {
 	s.countQueued(c)
 	if c.removing && c.outbox.empty() {
 		s.finish(c)
+		return
 	}
+	s.feedSoon(c)
 }
 
 func (s *shard) countDelivered(c *Client, messages int) {
@@ -186,6 +190,7 @@ func (s *shard) lose(c *Client) {
 	c.outbox = outbox{}
 	if c.closing == 0 {
 		c.closing = models.CloseAbnormal
+		s.endReplays(c)
 		c.conn.Close(c.closing)
 	}
 }
@@ -197,6 +202,7 @@ func (s *shard) close(c *Client, code models.CloseCode) {
 		return
 	}
 	c.closing = code
+	s.endReplays(c)
 	if code == models.CloseSlowConsumer {
 		c.outbox.discard()
 	}
@@ -212,7 +218,7 @@ func (s *shard) remove(c *Client, subscriptions []*subscription, code models.Clo
 		return
 	}
 	c.removing = true
-	s.unlist(subscriptions)
+	s.unlist(c, subscriptions)
 	if code == models.CloseAbnormal {
 		s.lose(c)
 	} else if c.closing == 0 {

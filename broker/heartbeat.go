@@ -29,6 +29,8 @@ type beat struct {
 	slot  uint8
 	// seen tells that the slot came up since the client took its place.
 	seen bool
+	// delivered and position are what the client had and the log was at, then.
+	delivered, position uint64
 }
 
 func newHeartbeat(interval time.Duration) *heartbeat {

@@ -231,7 +231,7 @@ func TestOverflow(t *testing.T) {
 				r.subscribe(latest, "a")
 				r.pong()
 				publish(r, "a")
-				r.shard.enqueue(r.client, ownFrame(shortFormat{}.Ping()))
+				r.shard.enqueue(r.client, ownFrame(shortFormat{}.Heartbeat(models.ID{})))
 				publish(r, "a")
 				r.pong()
 				publish(r, "aa")

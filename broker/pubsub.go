@@ -40,6 +40,7 @@ type PubSub struct {
 	// Set by New, never changed.
 	options    Options
 	engine     Engine
+	reader     *reader
 	shards     []*shard
 	dispatcher *dispatcher
 
@@ -59,9 +60,9 @@ type PubSub struct {
 // the engine does not start, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
-	p := &PubSub{options: options, engine: engine, census: newCensus(options.Clients)}
+	p := &PubSub{options: options, engine: engine, reader: newReader(engine), census: newCensus(options.Clients)}
 	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
-		p.shards = append(p.shards, newShard(i, budget, options.OutboxSize, options.PingInterval))
+		p.shards = append(p.shards, newShard(i, budget, p.reader, options.OutboxSize, options.PingInterval))
 	}
 	p.dispatcher = newDispatcher(budget, p.shards, options.Subscriptions)
 	position, err := engine.Start(ctx, p.dispatcher)
@@ -131,14 +132,29 @@ func (p *PubSub) Disconnect(_ context.Context, _ models.Caller, id string, reaso
 	return nil
 }
 
+// DisconnectUser closes all clients of a user and counts them. The empty name is that of
+// strangers.
+func (p *PubSub) DisconnectUser(_ context.Context, _ models.Caller, user string, reason models.CloseCode) (count int) {
+	p.clients.each("", "", func(_ string, c *Client) bool {
+		if c.caller.User == user {
+			p.disconnect(c, reason)
+			count++
+		}
+		return true
+	})
+	return count
+}
+
 func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
 	c.shard.queue.push(event{apply: func(s *shard) { s.close(c, reason) }})
 }
 
 // Subscribe subscribes a client to patterns, all or none: CodeTooManySubscriptions. It
 // returns when the client's shard has applied it and queued the ack, whose id is set to
-// the position: every matching message after it will come, as the options say. To
-// subscribe again to the same pattern replaces its options and changes nothing else.
+// the subscription's cursor: every matching message after it will come, as the options say.
+// To subscribe again to the same pattern replaces its options, and replays if they say so;
+// a replay that is under way goes on otherwise. Only with a replay it may fail for want of
+// the log: CodeEngineUnavailable.
 func (p *PubSub) Subscribe(
 	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, options models.SubscribeOptions, ack models.Ack,
 ) error {
@@ -146,15 +162,33 @@ func (p *PubSub) Subscribe(
 	if len(patterns) > p.options.Subscriptions {
 		return errTooManySubscriptions(p.options.Subscriptions)
 	}
+	var r *replay
+	if options.Start.Replays() {
+		begin, err := p.find(ctx, patterns, options.Start)
+		if err != nil {
+			return err
+		}
+		ack.ID, ack.Recovered = begin.after, begin.recovered
+		r = newReplay(c, ack, begin)
+	}
 	applied := make(chan struct{})
-	err := p.dispatcher.subscribe(c, patterns, func(s *shard, subscriptions []*subscription, position models.ID) {
-		s.list(subscriptions, options)
-		ack.ID = position
-		s.send(c, ack)
-		close(applied)
-	})
+	subs, members, err := p.dispatcher.subscribe(c, patterns, options.Presence,
+		func(s *shard, subscriptions []*subscription, position models.ID) {
+			s.list(c, subscriptions, options)
+			if r == nil {
+				ack.ID = position
+			}
+			s.send(c, ack)
+			if r != nil {
+				s.startReplay(r, subscriptions, position)
+			}
+			close(applied)
+		})
 	if err != nil {
 		return err
+	}
+	if options.Presence {
+		p.sendMembers(c, subs, members)
 	}
 	return wait(ctx, applied)
 }
@@ -168,7 +202,7 @@ func (p *PubSub) Unsubscribe(
 ) error {
 	applied := make(chan struct{})
 	err := p.dispatcher.unsubscribe(c, distinct(patterns), func(s *shard, removed []*subscription, position models.ID) {
-		s.unlist(removed)
+		s.unlist(c, removed)
 		ack.ID = position
 		s.send(c, ack)
 		close(applied)

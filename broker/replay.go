@@ -50,8 +50,10 @@ type replay struct {
 	held             []replayed
 	heldFrom, newest models.ID
 	heldSize         int
-	// gap tells that something is missing before what comes next.
-	gap bool
+	// told is up to where the client knows of what was removed, gap that something else is
+	// missing before what comes next.
+	told models.ID
+	gap  bool
 }
 
 // replayed is a message in its client's wire format.
@@ -60,9 +62,8 @@ type replayed struct {
 	payload *payload
 }
 
-// newReplay begins after a place in the log.
-func newReplay(c *Client, ack models.Ack, after models.ID) *replay {
-	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, after), read: after}
+func newReplay(c *Client, ack models.Ack, begin beginning) *replay {
+	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, begin.after), read: begin.after, told: begin.told}
 }
 
 // startReplay has subscriptions wait for a replay. The shard has seen everything up to
@@ -73,7 +74,7 @@ func (s *shard) startReplay(r *replay, subs []*subscription, position models.ID)
 		return
 	}
 	for _, sub := range subs {
-		s.leaveIndex(sub)
+		s.takeOut(sub)
 		sub.replay = r
 	}
 	s.replaying.add(subs)
@@ -113,7 +114,7 @@ func (s *shard) leaveReplay(sub *subscription) {
 
 // hold keeps a live message for the replays that it is due in later.
 func (s *shard) hold(d *delivery) {
-	s.replaying.each(d.message.Topic, func(sub *subscription) {
+	s.replaying.eachMatch(d.message.Topic, func(sub *subscription) {
 		r := sub.replay
 		if r.newest == d.message.ID || r.over.Load() {
 			return
@@ -133,67 +134,75 @@ func (s *shard) hold(d *delivery) {
 
 // feedSoon sees to it that the client's first replay goes on, if it can.
 func (s *shard) feedSoon(c *Client) {
-	if c.hungry || c.blocked || c.closing != 0 || len(c.replays) == 0 || c.outbox.cost() >= feedSize {
-		return
-	}
-	if r := c.replays[0]; len(r.ready) > 0 || !r.reading {
+	if len(c.replays) > 0 && !c.hungry && s.canFeed(c, c.replays[0]) {
 		c.hungry = true
 		s.hungry = append(s.hungry, c)
+	}
+}
+
+// canFeed tells whether a replay has something to do, and room for it in the outbox.
+func (s *shard) canFeed(c *Client, r *replay) bool {
+	switch {
+	case c.closing != 0 || c.blocked:
+		return false
+	case len(r.ready) == 0:
+		return !r.reading
+	case c.outbox.empty():
+		return true
+	default:
+		return c.outbox.cost() < feedSize && s.fits(c, frame{payload: r.ready[0].payload})
 	}
 }
 
 // feedRound feeds some of the clients whose replays can go on, each a little, so that
 // nobody else waits for long.
 func (s *shard) feedRound() {
-	served, fed := 0, 0
-	for all := len(s.hungry); served < all && fed < feedSize; served++ {
+	served := 0
+	for all, fed := len(s.hungry), 0; served < all && fed < feedSize; served++ {
 		c := s.hungry[served]
 		c.hungry = false
-		if c.closing == 0 && len(c.replays) > 0 {
-			fed += s.feed(c, c.replays[0])
-			s.flush(c, writeSize)
+		for share := feedShare; share > 0 && len(c.replays) > 0 && s.canFeed(c, c.replays[0]); {
+			n := s.feed(c, c.replays[0])
+			share, fed = share-n, fed+n
 		}
-		s.feedSoon(c)
+		s.flush(c, writeSize)
 	}
 	s.hungry = slices.Delete(s.hungry, 0, served)
 }
 
-// feed puts some of what a replay has into the client's outbox, and counts its bytes.
-func (s *shard) feed(c *Client, r *replay) (fed int) {
-	for fed < feedShare && (len(r.ready) > 0 || s.goOn(r)) {
-		next := r.ready[0]
-		r.ready[0] = replayed{}
-		r.ready = r.ready[1:]
-		if r.narrowed && !r.wants(next.payload.topic) {
-			continue
-		}
-		s.tellReplayGap(r)
-		s.enqueue(c, frame{payload: next.payload, kind: kept})
-		fed += len(next.payload.bytes)
+// feed puts the next message of a replay into the client's outbox, or gets what is next. It
+// counts the bytes.
+func (s *shard) feed(c *Client, r *replay) int {
+	if len(r.ready) == 0 {
+		s.goOn(r)
+		return 0
 	}
-	return fed
+	next := r.ready[0]
+	r.ready[0] = replayed{}
+	r.ready = r.ready[1:]
+	if r.narrowed && !r.wants(next.payload.topic) {
+		return 0
+	}
+	s.tellReplayGap(r)
+	s.enqueue(c, frame{payload: next.payload, kind: kept})
+	return len(next.payload.bytes)
 }
 
-// goOn gets what is next for a replay that has nothing ready: it reads on, or takes what
-// was held back, or ends. It tells whether something is ready.
-func (s *shard) goOn(r *replay) bool {
+// goOn is for a replay that has nothing ready: it reads on, or takes what was held back,
+// or ends.
+func (s *shard) goOn(r *replay) {
 	switch {
-	case r.reading:
-		return false
 	case r.read != r.target:
 		s.reader.read(r, s)
-		return false
 	case r.target != r.heldFrom:
 		r.target = r.heldFrom
 		s.reader.read(r, s)
-		return false
 	case len(r.held) > 0:
 		r.ready, r.held, r.heldSize = r.held, nil, 0
 		r.read, r.target, r.heldFrom = r.newest, r.newest, r.newest
-		return true
+	default:
+		s.catchUp(r)
 	}
-	s.catchUp(r)
-	return false
 }
 
 // takePage takes what was read for a replay.
@@ -202,11 +211,11 @@ func (s *shard) takePage(r *replay, p page) {
 	if r.over.Load() {
 		return
 	}
-	if !p.recovered {
-		r.gap = true
+	if p.stretch.lost(r.read, r.told) {
+		r.gap, r.told = true, p.stretch.Removed
 	}
-	if p.reached.Epoch == r.target.Epoch {
-		r.ready, r.read = p.messages, p.reached
+	if reached := p.stretch.Reached; reached.Epoch == r.target.Epoch {
+		r.ready, r.read = p.messages, reached
 	} else {
 		// The log that it was to read is gone. What comes of the new one is live.
 		r.read, r.target = r.heldFrom, r.heldFrom

@@ -24,7 +24,7 @@ type rig struct {
 func newRig(t *testing.T, outboxSize int) *rig {
 	t.Helper()
 	r := &rig{t: t, conn: &valve{}}
-	r.shard = newShard(0, newBudget(1<<30, time.Minute), outboxSize, time.Minute)
+	r.shard = newShard(0, newBudget(1<<30, time.Minute), nil, outboxSize, time.Minute)
 	var err error
 	r.client, err = newClient([]*shard{r.shard}, models.Caller{}, r.conn, models.Connection{})
 	if err != nil {
@@ -44,7 +44,7 @@ func (r *rig) subscribe(overflow models.Overflow, patterns ...models.Pattern) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.shard.list(all, models.SubscribeOptions{Overflow: overflow})
+	r.shard.list(r.client, all, models.SubscribeOptions{Overflow: overflow})
 }
 
 func (r *rig) unsubscribe(patterns ...models.Pattern) {
@@ -53,7 +53,7 @@ func (r *rig) unsubscribe(patterns ...models.Pattern) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.shard.unlist(removed)
+	r.shard.unlist(r.client, removed)
 }
 
 // publish delivers a message whose frame has at least that size.
@@ -206,7 +206,7 @@ func (shortFormat) Event(f models.ServerFrame) []byte {
 	}
 }
 
-func (shortFormat) Ping() []byte { return []byte("ping\n") }
+func (shortFormat) Heartbeat(models.ID) []byte { return []byte("ping\n") }
 
 func (shortFormat) Close(code models.CloseCode) []byte {
 	return fmt.Appendf(nil, "close %d\n", code)

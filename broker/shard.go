@@ -29,16 +29,22 @@ type shard struct {
 	index      int
 	queue      *queue
 	budget     *budget
+	order      *dispatcher
+	reader     *reader
 	outboxSize int
 	stopped    chan struct{}
 
 	// Owned by the goroutine.
-	heartbeat   *heartbeat
-	subscribers *subscribers
+	heartbeat *heartbeat
+	// subscribers are live, replaying wait for a replay.
+	subscribers, replaying *subscribers
+	watchers               *watchers
 	// formats has the wire formats of the clients.
 	formats []models.Format
 	// dirty has the clients whose outbox has something that can be written.
 	dirty []*Client
+	// hungry has the clients whose first replay can go on.
+	hungry []*Client
 	// withRoom is where queue.takeWithRoom puts its result.
 	withRoom  []*Client
 	scratch   []byte
@@ -52,15 +58,18 @@ type shard struct {
 	stats shardStats
 }
 
-func newShard(index int, budget *budget, outboxSize int, pingInterval time.Duration) *shard {
+func newShard(index int, budget *budget, reader *reader, outboxSize int, pingInterval time.Duration) *shard {
 	return &shard{
 		index:       index,
 		queue:       newQueue(),
 		budget:      budget,
+		reader:      reader,
 		outboxSize:  outboxSize,
 		stopped:     make(chan struct{}),
 		heartbeat:   newHeartbeat(pingInterval),
 		subscribers: newSubscribers(),
+		replaying:   newSubscribers(),
+		watchers:    newWatchers(),
 		scratch:     make([]byte, 0, writeSize),
 	}
 }
@@ -72,16 +81,16 @@ func (s *shard) run() {
 	defer ticker.Stop()
 	var events []event
 	for !s.stopping || s.heartbeat.clients > 0 {
-		if len(s.dirty) == 0 {
+		if len(s.dirty) == 0 && len(s.hungry) == 0 {
 			select {
 			case <-s.queue.wake:
 			case <-ticker.C:
-				s.ping()
+				s.order.markHeartbeat(s)
 			}
 		} else {
 			select {
 			case <-ticker.C:
-				s.ping()
+				s.order.markHeartbeat(s)
 			default:
 			}
 		}
@@ -94,9 +103,9 @@ func (s *shard) run() {
 	}
 }
 
-// applyAll applies events in order, with a round of flushing after every batch and at
-// the end. A batch is not larger than what a round writes for a client, so that nobody
-// who keeps up falls behind.
+// applyAll applies events in order, with a round of flushing and feeding after every batch
+// and at the end. A batch is not larger than what a round writes for a client, so that
+// nobody who keeps up falls behind.
 func (s *shard) applyAll(events []event) {
 	count, size := 0, 0
 	for _, e := range events {
@@ -108,10 +117,12 @@ func (s *shard) applyAll(events []event) {
 		}
 		if count++; count == batchSize || size >= writeSize {
 			s.flushRound()
+			s.feedRound()
 			count, size = 0, 0
 		}
 	}
 	s.flushRound()
+	s.feedRound()
 }
 
 // stop ends the shard after what is queued before it.
@@ -121,6 +132,9 @@ func (s *shard) stop() {
 
 // deliver queues a message for every client that has a matching subscription, once.
 func (s *shard) deliver(d *delivery) {
+	if s.replaying.count > 0 {
+		s.hold(d)
+	}
 	wire := -1
 	var shared *payload
 	for _, sub := range s.subscribers.match(d.message.Topic) {
@@ -140,17 +154,36 @@ func (s *shard) deliver(d *delivery) {
 	}
 }
 
-// list enters subscriptions, or gives those that are there other options, for the
-// messages from here on.
-func (s *shard) list(subscriptions []*subscription, options models.SubscribeOptions) {
-	added := s.subscribers.add(subscriptions, kindOf(options.Overflow))
-	s.stats.subscriptions.Add(int64(added))
+// list enters those of the subscriptions that are new, and gives all of them the options,
+// for the messages from here on. Those that wait for a replay go on waiting.
+func (s *shard) list(c *Client, subscriptions []*subscription, options models.SubscribeOptions) {
+	for _, sub := range subscriptions {
+		sub.kind = kindOf(options.Overflow)
+		if sub.at < 0 {
+			s.subscribers.add([]*subscription{sub})
+			c.listed++
+			s.stats.subscriptions.Add(1)
+		}
+	}
 }
 
 // unlist ends subscriptions, for the messages from here on.
-func (s *shard) unlist(subscriptions []*subscription) {
-	s.subscribers.remove(subscriptions)
+func (s *shard) unlist(c *Client, subscriptions []*subscription) {
+	for _, sub := range subscriptions {
+		s.takeOut(sub)
+	}
+	c.listed -= int32(len(subscriptions)) //nolint:gosec // there are not that many
 	s.stats.subscriptions.Add(-int64(len(subscriptions)))
+}
+
+// takeOut takes a subscription from where it is, live or replaying.
+func (s *shard) takeOut(sub *subscription) {
+	if sub.replay == nil {
+		s.subscribers.remove(sub)
+		return
+	}
+	s.replaying.remove(sub)
+	s.leaveReplay(sub)
 }
 
 // tellGap says to every subscription that messages are missing.
@@ -158,17 +191,36 @@ func (s *shard) tellGap() {
 	s.subscribers.each(func(sub *subscription) {
 		s.send(sub.client, models.NewGapNotice(sub.pattern))
 	})
+	s.replaying.each(func(sub *subscription) { sub.replay.gap = true })
 }
 
-// ping sends a heartbeat to every client that is due for one.
-func (s *shard) ping() {
+// beat sends a heartbeat to every client that is due for one. All that the log has up to
+// the position has been queued for its subscribers: who is live and heard nothing for an
+// interval is told of it.
+func (s *shard) beat(position models.ID) {
 	wire := -1
-	var f frame
+	var alive, moved frame
 	s.heartbeat.next(func(c *Client) {
 		if c.wire != wire {
 			wire = c.wire
-			f = ownFrame(c.format.Ping())
+			alive, moved = ownFrame(c.format.Heartbeat(models.ID{})), ownFrame(c.format.Heartbeat(position))
 		}
-		s.enqueue(c, f)
+		f := alive
+		if c.isQuiet(position) {
+			f = moved
+		}
+		if len(f.bytes()) > 0 {
+			s.enqueue(c, f)
+		}
 	})
+}
+
+// isQuiet tells whether the client should be told of the position: since the last
+// heartbeat the log has gone on and nothing of it was for the client. It remembers for the
+// next time.
+func (c *Client) isQuiet(position models.ID) bool {
+	delivered, beat := c.delivered.Load(), &c.beat
+	quiet := c.listed > 0 && len(c.replays) == 0 && delivered == beat.delivered && position.Sequence != beat.position
+	beat.delivered, beat.position = delivered, position.Sequence
+	return quiet
 }

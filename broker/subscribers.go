@@ -2,9 +2,10 @@ package broker
 
 import "fanfare/models"
 
-// subscribers has the subscriptions of a shard's clients, by pattern. The shard owns it.
+// subscribers has subscriptions of a shard's clients, by pattern. The shard owns it.
 type subscribers struct {
 	patterns *patternMap[*subscriberList]
+	count    int
 
 	// What match works with, kept from call to call.
 	lists  []*subscriberList
@@ -21,15 +22,9 @@ func newSubscribers() *subscribers {
 	return &subscribers{patterns: newPatternMap[*subscriberList](), before: 1}
 }
 
-// add enters those of the subscriptions that are new, and makes all of them ones whose
-// messages are of a kind. It tells how many are new.
-func (s *subscribers) add(subscriptions []*subscription, kind kind) (added int) {
+// add enters subscriptions, which must not be there.
+func (s *subscribers) add(subscriptions []*subscription) {
 	for _, sub := range subscriptions {
-		sub.kind = kind
-		if sub.at >= 0 {
-			continue
-		}
-		added++
 		list, found := s.patterns.get(sub.pattern)
 		if !found {
 			list = &subscriberList{}
@@ -38,21 +33,21 @@ func (s *subscribers) add(subscriptions []*subscription, kind kind) (added int) 
 		sub.at = int32(len(list.all)) //nolint:gosec // that many do not fit into memory
 		list.all = append(list.all, sub)
 	}
-	return added
+	s.count += len(subscriptions)
 }
 
-// remove takes out subscriptions, which must be there.
-func (s *subscribers) remove(subscriptions []*subscription) {
-	for _, sub := range subscriptions {
-		list, _ := s.patterns.get(sub.pattern)
-		last := len(list.all) - 1
-		list.all[sub.at] = list.all[last]
-		list.all[sub.at].at = sub.at
-		list.all[last] = nil
-		if list.all = list.all[:last]; last == 0 {
-			s.patterns.delete(sub.pattern)
-		}
+// remove takes out a subscription, which must be there.
+func (s *subscribers) remove(sub *subscription) {
+	list, _ := s.patterns.get(sub.pattern)
+	last := len(list.all) - 1
+	list.all[sub.at] = list.all[last]
+	list.all[sub.at].at = sub.at
+	list.all[last] = nil
+	if list.all = list.all[:last]; last == 0 {
+		s.patterns.delete(sub.pattern)
 	}
+	sub.at = -1
+	s.count--
 }
 
 // match gives, for each client that wants the topic's messages, the subscription on
@@ -80,6 +75,15 @@ func (s *subscribers) match(t models.Topic) []*subscription {
 	}
 	s.chosen, s.before = chosen, before+uint64(len(chosen))
 	return chosen
+}
+
+// eachMatch visits every subscription that wants the topic's messages, in no order.
+func (s *subscribers) eachMatch(t models.Topic, visit func(*subscription)) {
+	s.patterns.match(t, func(list *subscriberList) {
+		for _, sub := range list.all {
+			visit(sub)
+		}
+	})
 }
 
 // each visits every subscription, in no order.

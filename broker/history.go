@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"fanfare/models"
+)
+
+// maxPageSize bounds the data in a page of the log, in bytes: the message that comes to it
+// is the last.
+const maxPageSize = 8 << 20
+
+// beginning is where a listener begins in the log.
+type beginning struct {
+	// after is the cursor: whatever matches after it is retained, or removed up to told,
+	// or yet to come.
+	after, told models.ID
+	// recovered tells, if that was asked, whether nothing that matched after the cursor is
+	// missing.
+	recovered *bool
+}
+
+// find gives the place that a start means, for patterns. It has been delivered by then.
+func (p *PubSub) find(ctx context.Context, patterns []models.Pattern, start models.Start) (beginning, error) {
+	position, err := p.engine.Position(ctx)
+	if err != nil {
+		return beginning{}, err
+	}
+	after := start.Since
+	switch {
+	case start.Last > 0:
+		if after, err = p.engine.Tail(ctx, patterns, position, start.Last); err != nil {
+			return beginning{}, err
+		}
+	case start.All:
+		after = models.ID{Epoch: position.Epoch}
+	}
+	stretch, err := p.engine.Read(ctx, patterns, after, position, 1)
+	if err != nil {
+		return beginning{}, err
+	}
+	b := beginning{after: after, told: stretch.Removed}
+	if start.Resumes() {
+		b.recovered = new(stretch.Recovered(after))
+	}
+	if after.Epoch != stretch.Newest.Epoch || after.Sequence > stretch.Newest.Sequence {
+		b.after = models.ID{Epoch: stretch.Newest.Epoch}
+	}
+	return b, p.awaitDelivered(ctx, b.after)
+}
+
+// awaitDelivered waits until a place in the log has been delivered, which it soon is.
+func (p *PubSub) awaitDelivered(ctx context.Context, id models.ID) error {
+	if p.dispatcher.hasDelivered(id) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.options.PublishWait)
+	defer cancel()
+	if until(ctx, func() bool { return p.dispatcher.hasDelivered(id) }) != nil {
+		return &models.Error{
+			Code:       models.CodeEngineUnavailable,
+			Message:    "the log has gone on further than this server has heard",
+			RetryAfter: time.Second,
+		}
+	}
+	return nil
+}
+
+// History gives a page of the log. CodeEngineUnavailable.
+func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.HistoryFilter) (models.HistoryPage, error) {
+	patterns := []models.Pattern{filter.Pattern}
+	start := filter.Start
+	if !start.Replays() {
+		start.All = true
+	}
+	begin, err := p.find(ctx, patterns, start)
+	if err != nil {
+		return models.HistoryPage{}, err
+	}
+	position, err := p.engine.Position(ctx)
+	if err != nil {
+		return models.HistoryPage{}, err
+	}
+	page := models.HistoryPage{Messages: []*models.Message{}, Next: begin.after}
+	complete := begin.recovered == nil || *begin.recovered
+	for size, more := 0, true; more && len(page.Messages) < filter.Limit && size < maxPageSize; {
+		stretch, err := p.engine.Read(ctx, patterns, page.Next, position, filter.Limit-len(page.Messages))
+		if err != nil {
+			return models.HistoryPage{}, err
+		}
+		complete = complete && !stretch.lost(page.Next, begin.told)
+		for _, m := range stretch.Messages {
+			size += len(m.Data)
+		}
+		page.Messages = append(page.Messages, stretch.Messages...)
+		page.Next = stretch.Reached
+		more = page.Next.Epoch == position.Epoch && page.Next.Sequence < position.Sequence
+	}
+	if filter.Start.Resumes() {
+		page.Recovered = &complete
+	}
+	return page, nil
+}
+
+// lost tells whether something is missing between a place and the stretch that was read
+// after it, besides what was removed up to told.
+func (s Stretch) lost(after, told models.ID) bool {
+	return after.Epoch != s.Newest.Epoch || s.Removed.Sequence > max(after.Sequence, told.Sequence)
+}
+
+// AwaitHistory is History that waits for a message if there is none: a long poll. While it
+// waits it is a client like any other. CodeTooManyClients and CodeShuttingDown, too.
+func (p *PubSub) AwaitHistory(
+	ctx context.Context, by models.Caller, filter models.HistoryFilter, wait time.Duration, connection models.Connection,
+) (models.HistoryPage, error) {
+	page, err := p.History(ctx, by, filter)
+	if err != nil || wait <= 0 || hasNews(page) {
+		return page, err
+	}
+	conn := newPoll()
+	c, err := p.AddClient(ctx, by, conn, connection)
+	if err != nil {
+		return models.HistoryPage{}, err
+	}
+	defer p.RemoveClient(c, models.CloseNormal)
+	patterns := []models.Pattern{filter.Pattern}
+	if err := p.Subscribe(ctx, by, c, patterns, models.SubscribeOptions{}, models.Ack{}); err != nil {
+		return models.HistoryPage{}, err
+	}
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	resumes := filter.Start.Resumes()
+	for {
+		filter.Start = models.Start{Since: page.Next}
+		if page, err = p.History(ctx, by, filter); err != nil || hasNews(page) {
+			break
+		}
+		select {
+		case <-conn.message:
+			continue
+		case <-conn.closed:
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		break
+	}
+	if !resumes {
+		page.Recovered = nil
+	}
+	return page, err
+}
+
+// hasNews tells whether a page is worth an answer at once.
+func hasNews(page models.HistoryPage) bool {
+	return len(page.Messages) > 0 || page.Recovered != nil && !*page.Recovered
+}
+
+// Purge removes all messages of a topic from the log. CodeEngineUnavailable.
+func (p *PubSub) Purge(ctx context.Context, _ models.Caller, topic models.Topic) error {
+	return p.engine.Purge(ctx, topic)
+}

@@ -1,0 +1,274 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/tidwall/btree"
+
+	"fanfare/models"
+)
+
+// maxMembers bounds the members in the frames that answer a subscribe. Who needs more asks
+// for them, page by page.
+const maxMembers = 1000
+
+// presence knows which clients are subscribed to which topics themselves, and tells the
+// shards with watchers who comes and goes. Its methods may be called concurrently; those
+// that change something need the client's mu.
+type presence struct {
+	// mu makes an order: who watches from one moment on is told of all that comes after
+	// it. Under it, events are queued.
+	mu      sync.Mutex
+	members *members
+	// watching counts the subscriptions that watch, by shard.
+	watching []int
+}
+
+// members has memberships by topic, and in a topic by the client's id.
+type members = btree.BTreeG[membership]
+
+// membership is one client's in one topic.
+type membership struct {
+	topic  models.Topic
+	id     uuid.UUID
+	client *Client
+}
+
+func newPresence(shards int) *presence {
+	return &presence{
+		members: btree.NewBTreeGOptions(func(a, b membership) bool {
+			if a.topic != b.topic {
+				return a.topic < b.topic
+			}
+			return bytes.Compare(a.id[:], b.id[:]) < 0
+		}, btree.Options{NoLocks: true}),
+		watching: make([]int, shards),
+	}
+}
+
+// enter makes a client a member of the topics among its new subscriptions.
+func (p *presence) enter(c *Client, added []*subscription, shards []*shard) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, sub := range added {
+		if !sub.pattern.HasWildcard() {
+			topic := models.Topic(sub.pattern)
+			p.members.Set(membership{topic, c.id, c})
+			p.tellLocked(models.NewJoin(topic, c.member()), shards)
+		}
+	}
+}
+
+// leave ends what enter and watch have begun.
+func (p *presence) leave(c *Client, removed []*subscription, shards []*shard) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, sub := range removed {
+		p.unwatchLocked(c, sub)
+		if !sub.pattern.HasWildcard() {
+			topic := models.Topic(sub.pattern)
+			p.members.Delete(membership{topic: topic, id: c.id})
+			p.tellLocked(models.NewLeave(topic, c.member()), shards)
+		}
+	}
+}
+
+// watch makes subscriptions ones that watch, or that do not. For those that do it gives
+// the members of the moment: what changes from then on is held back until sendMembers.
+func (p *presence) watch(c *Client, subs []*subscription, watches bool) *members {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, sub := range subs {
+		p.unwatchLocked(c, sub)
+		if watches {
+			sub.watches = true
+			p.watching[c.shard.index]++
+		}
+	}
+	if !watches {
+		return nil
+	}
+	c.shard.queue.push(event{apply: func(s *shard) {
+		for _, sub := range subs {
+			s.watchers.add(sub)
+		}
+	}})
+	return p.members.Copy()
+}
+
+func (p *presence) unwatchLocked(c *Client, sub *subscription) {
+	if sub.watches {
+		sub.watches = false
+		p.watching[c.shard.index]--
+		c.shard.queue.push(event{apply: func(s *shard) { s.watchers.remove(sub) }})
+	}
+}
+
+func (p *presence) tellLocked(change models.PresenceChange, shards []*shard) {
+	for i, count := range p.watching {
+		if count > 0 {
+			shards[i].queue.push(event{apply: func(s *shard) { s.tellPresence(change) }})
+		}
+	}
+}
+
+// page gives the members of a topic, as they are at this moment.
+func (p *presence) page(topic models.Topic, page models.Page) models.MemberPage {
+	p.mu.Lock()
+	members := p.members.Copy()
+	p.mu.Unlock()
+	return pageOfMembers(members, topic, page)
+}
+
+func pageOfMembers(members *members, topic models.Topic, page models.Page) models.MemberPage {
+	of := models.MemberPage{Clients: []models.Member{}}
+	// An after that is no client's id is before all of them, or after them, as it compares.
+	members.Ascend(membership{topic: topic, id: idFrom(page.After)}, func(m membership) bool {
+		member := m.client.member()
+		switch n := len(of.Clients); {
+		case m.topic != topic:
+			return false
+		case member.ClientID <= page.After:
+			return true
+		case n == page.Limit:
+			of.Next = of.Clients[n-1].ClientID
+			return false
+		}
+		of.Clients = append(of.Clients, member)
+		return true
+	})
+	return of
+}
+
+// idFrom gives the UUID of a text, or the one before all others.
+func idFrom(text string) uuid.UUID {
+	id, _ := uuid.Parse(text)
+	return id
+}
+
+// Members gives a page of the clients that are subscribed to a topic itself, in the order
+// of their ids.
+func (p *PubSub) Members(_ context.Context, _ models.Caller, topic models.Topic, page models.Page) (models.MemberPage, error) {
+	return p.dispatcher.presence.page(topic, page), nil
+}
+
+func (c *Client) member() models.Member {
+	return models.Member{ClientID: c.ID(), User: c.caller.User}
+}
+
+// watchers has the subscriptions of a shard that want to know who joins and leaves. The
+// shard owns it.
+type watchers struct {
+	patterns *patternMap[map[*subscription]*watcher]
+}
+
+// watcher is what is held back from one until it has the members.
+type watcher struct {
+	ready   bool
+	changes []models.PresenceChange
+}
+
+func newWatchers() *watchers {
+	return &watchers{patterns: newPatternMap[map[*subscription]*watcher]()}
+}
+
+func (w *watchers) add(sub *subscription) {
+	set, found := w.patterns.get(sub.pattern)
+	if !found {
+		set = make(map[*subscription]*watcher)
+		w.patterns.set(sub.pattern, set)
+	}
+	set[sub] = &watcher{}
+}
+
+func (w *watchers) get(sub *subscription) *watcher {
+	set, _ := w.patterns.get(sub.pattern)
+	return set[sub]
+}
+
+func (w *watchers) remove(sub *subscription) {
+	set, _ := w.patterns.get(sub.pattern)
+	if delete(set, sub); len(set) == 0 {
+		w.patterns.delete(sub.pattern)
+	}
+}
+
+// tellPresence tells those who watch the topic, each client once.
+func (s *shard) tellPresence(change models.PresenceChange) {
+	told := make(map[*Client]struct{})
+	s.watchers.patterns.match(change.Topic, func(set map[*subscription]*watcher) {
+		for sub, w := range set {
+			if !w.ready {
+				w.changes = append(w.changes, change)
+			} else if _, twice := told[sub.client]; !twice {
+				told[sub.client] = struct{}{}
+				s.send(sub.client, change)
+			}
+		}
+	})
+}
+
+// sendMembers sends the members of a moment to subscriptions that watch since then, and
+// what has changed meanwhile. The frames are made here, and not in the shard: there may be
+// many.
+func (p *PubSub) sendMembers(c *Client, subs []*subscription, members *members) {
+	frames := presenceFrames(subs, members)
+	c.shard.queue.push(event{apply: func(s *shard) {
+		for _, f := range frames {
+			s.send(c, f)
+		}
+		for _, sub := range subs {
+			if w := s.watchers.get(sub); w != nil && !w.ready {
+				w.ready = true
+				for _, change := range w.changes {
+					s.send(c, change)
+				}
+				w.changes = nil
+			}
+		}
+	}})
+}
+
+// presenceFrames makes a frame for each topic: for a subscription to one, also if it has no
+// members, and for one with wildcards those that have some. There are maxMembers members in
+// all of them, at most.
+func presenceFrames(subs []*subscription, members *members) (frames []models.Presence) {
+	left := maxMembers
+	list := func(topic models.Topic) {
+		page := pageOfMembers(members, topic, models.Page{Limit: max(left, 1)})
+		left -= len(page.Clients)
+		frames = append(frames, models.NewPresence(topic, page, nil))
+	}
+	for _, sub := range subs {
+		if !sub.pattern.HasWildcard() {
+			list(models.Topic(sub.pattern))
+			continue
+		}
+		eachTopicWithMembers(members, sub.pattern, func(topic models.Topic) bool {
+			list(topic)
+			return left > 0
+		})
+	}
+	return frames
+}
+
+// eachTopicWithMembers visits the topics that match the pattern and have members, until
+// visit is false.
+func eachTopicWithMembers(members *members, pattern models.Pattern, visit func(models.Topic) bool) {
+	prefix := pattern.Prefix()
+	for at := (membership{topic: models.Topic(prefix)}); ; {
+		var next models.Topic
+		members.Ascend(at, func(m membership) bool {
+			next = m.topic
+			return false
+		})
+		if next == "" || !strings.HasPrefix(string(next), prefix) || pattern.Matches(next) && !visit(next) {
+			return
+		}
+		at = membership{topic: next, id: uuid.Max} // no client's id is after it
+	}
+}
