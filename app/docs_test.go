@@ -47,6 +47,7 @@ func TestDocs(t *testing.T) {
 			}
 		}
 	})
+	t.Run("frames", func(t *testing.T) { checkFrames(t, root, pages["docs/protocol.md"]) })
 	t.Run("routes", func(t *testing.T) { checkRoutes(t, pages["README.md"]) })
 }
 
@@ -164,6 +165,33 @@ func checkTargets(t *testing.T, root fs.FS, text string) {
 		if !strings.Contains(makefile, "\n"+match[1]+":") {
 			t.Errorf("there is no make %s", match[1])
 		}
+	}
+}
+
+// checkFrames wants the page to quote the golden frames, and no other.
+func checkFrames(t *testing.T, root fs.FS, page string) {
+	t.Helper()
+	var golden []struct {
+		Frame string `json:"frame"`
+	}
+	if err := json.Unmarshal([]byte(read(t, root, "models/testdata/frames.json")), &golden); err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[string]bool)
+	for _, g := range golden {
+		want[g.Frame] = true
+	}
+	for _, block := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		for line := range strings.Lines(block[1]) {
+			line = strings.TrimSpace(line)
+			if !want[line] {
+				t.Errorf("not a golden frame, or quoted twice: %s", line)
+			}
+			delete(want, line)
+		}
+	}
+	for line := range want {
+		t.Errorf("not quoted: %s", line)
 	}
 }
 
