@@ -21,7 +21,7 @@ export async function startServer({ port = 0 } = {}) {
 
   const child = spawn(resolve(binary), ['--address', `127.0.0.1:${port}`], {
     cwd: directory,
-    env: { PATH: process.env.PATH, FANFARE_LOG_FORMAT: 'json' },
+    env: { PATH: process.env.PATH, FANFARE_LOG_FORMAT: 'json', FANFARE_TRANSPORT_MODE: process.env.FANFARE_TRANSPORT_MODE ?? 'auto' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit').finally(() => rm(directory, { recursive: true, force: true }));
