@@ -52,7 +52,7 @@ func (c command) benchCommand() *cobra.Command {
 	flags.StringVar(&o.Commit, "commit", "", "what to call the commit, where the build does not know it")
 	flags.IntSliceVar(&cores, "cores", nil, "the server's core and the load's, which this process is on")
 	_ = flags.MarkHidden("cores")
-	cmd.AddCommand(c.benchServerCommand(), c.benchFloorCommand())
+	cmd.AddCommand(c.benchServerCommand(), c.benchFloorCommand(), c.benchReplaysCommand())
 	return cmd
 }
 
@@ -101,6 +101,17 @@ func (c command) benchFloorCommand() *cobra.Command {
 		Args:   noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench.RunFloor(cmd.Context(), cmd.InOrStdin(), c.stdout)
+		},
+	}
+}
+
+func (c command) benchReplaysCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    bench.ReplayCommand,
+		Hidden: true,
+		Args:   noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return bench.RunReplays(cmd.Context(), cmd.InOrStdin(), c.stdout)
 		},
 	}
 }

@@ -10,9 +10,9 @@ import (
 
 const (
 	// pageLimit is how many messages a replay reads at a time.
-	pageLimit = 256
+	pageLimit = 128
 	// readsAtOnce is how many reads for replays are under way at a time.
-	readsAtOnce = 8
+	readsAtOnce = 4
 	// readPause is how long a replay waits before it tries again to read from a log that
 	// was out of reach.
 	readPause = 250 * time.Millisecond

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -168,6 +169,10 @@ func (s *shard) feedRound() {
 		s.flush(c, writeSize)
 	}
 	s.hungry = slices.Delete(s.hungry, 0, served)
+	if served > 0 {
+		// Replays can keep a shard busy for long. Publishers come first.
+		runtime.Gosched()
+	}
 }
 
 // feed puts the next message of a replay into the client's outbox, or gets what is next. It

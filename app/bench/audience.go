@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -56,6 +57,7 @@ type subscriber struct {
 
 // crowd says what an audience is to be like.
 type crowd struct {
+	name        string // what its topics' names begin with; empty: bench
 	subscribers int
 	topics      int // the subscribers are spread over them
 	publishers  int
@@ -73,7 +75,7 @@ func gather(ctx context.Context, t target, c crowd, fail context.CancelCauseFunc
 		welcomes:    newSamples(maxSamples),
 	}
 	for i := range c.topics {
-		to := &topic{name: fmt.Sprintf("bench.%d", i)}
+		to := &topic{name: fmt.Sprintf("%s.%d", cmp.Or(c.name, "bench"), i)}
 		if c.window > 0 {
 			to.window = newWindow((c.subscribers-i-1)/c.topics+1, c.window)
 		}

@@ -12,10 +12,11 @@ import (
 )
 
 // The hidden subcommands of bench that the load starts. The first runs the server with
-// Attend, the second RunFloor.
+// Attend, the second RunFloor, the third RunReplays.
 const (
 	ServerCommand = "server"
 	FloorCommand  = "floor"
+	ReplayCommand = "replays"
 )
 
 // Options says what is measured. Zero values, where they are allowed, mean what each
@@ -132,6 +133,7 @@ func scenarios() []scenario {
 		{"burst", "Messages as fast as they go, to many subscribers of one topic.", (*runner).burst},
 		{"http", "Messages by HTTP as fast as they go, to one subscriber.", (*runner).http},
 		{"topics", "Messages by HTTP as fast as they go, to many topics with one subscriber each.", (*runner).topics},
+		{"replay", "Live messages beside replays of the past to many clients.", (*runner).replay},
 		{"idle", "Clients that are subscribed and wait; then one message for all, and they leave.", (*runner).idle},
 		{"storm", "Clients that all connect and subscribe at once, and then leave.", (*runner).storm},
 	}
@@ -219,7 +221,15 @@ func (r *runner) clients(byDefault int) int {
 	return byDefault
 }
 
-// serverCore is where children run; negative: anywhere.
+// loadCore is where children of the load run; negative: anywhere.
+func (r *runner) loadCore() int {
+	if r.options.Pinned {
+		return r.options.LoadCore
+	}
+	return -1
+}
+
+// serverCore is where what is measured runs; negative: anywhere.
 func (r *runner) serverCore() int {
 	if r.options.Pinned {
 		return r.options.ServerCore

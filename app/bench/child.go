@@ -43,9 +43,9 @@ type child struct {
 	addresses []string
 }
 
-// start starts this program again, as the hidden subcommand of bench, on the given core or
-// anywhere. It is killed when ctx ends.
-func (r *runner) start(ctx context.Context, environ []string, subcommand string) (*child, error) {
+// start starts this program again, as the hidden subcommand of bench, on the given core or,
+// if that is negative, anywhere. It is killed when ctx ends.
+func (r *runner) start(ctx context.Context, environ []string, subcommand string, core int) (*child, error) {
 	process := exec.CommandContext(ctx, r.executable, "bench", subcommand) //nolint:gosec // itself
 	process.Env = environ
 	process.Stderr = r.stderr
@@ -58,7 +58,7 @@ func (r *runner) start(ctx context.Context, environ []string, subcommand string)
 	if err != nil {
 		return nil, err
 	}
-	if err := onCore(r.serverCore(), process.Start); err != nil {
+	if err := onCore(core, process.Start); err != nil {
 		return nil, fmt.Errorf("cannot start the %s: %w", subcommand, err)
 	}
 	c := &child{process: process, orders: orders, answers: bufio.NewScanner(stdout)}

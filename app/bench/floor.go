@@ -196,7 +196,7 @@ type floorTarget struct {
 
 // bare starts a floor.
 func (r *runner) bare(ctx context.Context) (*floorTarget, error) {
-	child, err := r.start(ctx, r.environ, FloorCommand)
+	child, err := r.start(ctx, r.environ, FloorCommand, r.serverCore())
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (r *runner) server(ctx context.Context) (*server, error) {
 		address, err := addressOf(r.options.URL)
 		return &server{address: address, http: client}, err
 	}
-	child, err := r.start(ctx, r.serverEnviron(), ServerCommand)
+	child, err := r.start(ctx, r.serverEnviron(), ServerCommand, r.serverCore())
 	if err != nil {
 		return nil, err
 	}
