@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fasthttp/websocket"
+
+	"fanfare/models"
 )
 
 // kernelBuffer is what the kernel is asked to hold for a peer that does not read, in
@@ -38,7 +40,8 @@ type Options struct {
 	// FrameSize bounds a message from a peer, in bytes. More closes with 1009.
 	FrameSize int
 	// Silence is how long a peer may send nothing, not even a pong. More closes with
-	// 4002. While its message is being answered, a peer is not silent.
+	// 4002. While its message is being answered, a peer is not silent. Who has nothing to
+	// send has as long to acknowledge what it is sent, as far as the system knows how.
 	Silence time.Duration
 	// Linger is how long a peer has, after the close frame was queued, to take what is
 	// written and to leave. Both deadlines are late by an eighth of the shorter at most.
@@ -93,19 +96,41 @@ func New(options Options) (*Carrier, error) {
 	return t, nil
 }
 
-// CopiesDescriptors tells that Accept takes a copy of a connection's descriptor and leaves
-// the connection for whoever made it to close. Otherwise it takes the connection itself.
+// CopiesDescriptors tells that connections are taken over by a copy of their descriptor,
+// and left for whoever made them to close. Otherwise they are taken themselves.
 func (t *Carrier) CopiesDescriptors() bool { return len(t.loops) > 0 }
 
 // Accept takes over a connection after its WebSocket handshake: nothing else may read
 // from it or write to it any more. The Conn must be served. It fails when no descriptor is
 // left, in ModeEpoll for what is no TCP socket, and after Close.
 func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
-	early, socket, err := t.takeOver(ws)
+	hijacked := ws.NetConn()
+	// What the peer has sent behind its handshake was read with it.
+	early, err := readBuffered(hijacked)
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	c := &Conn{carrier: t, socket: socket, parser: parser{limit: t.options.FrameSize}, early: early}
+	return t.takeOver(hijacked, &Conn{
+		format: webSocketFormat{},
+		parser: parser{limit: t.options.FrameSize},
+		early:  early,
+	})
+}
+
+// AcceptOneWay is Accept for a connection whose peer has nothing more to say after its
+// request: what it still sends is thrown away. To hang up is its goodbye, and when the
+// Conn is closed its session is over: the peer answers no close frame.
+func (t *Carrier) AcceptOneWay(hijacked net.Conn, format models.Format) (*Conn, error) {
+	return t.takeOver(hijacked, &Conn{format: format, oneWay: true})
+}
+
+// takeOver gives a Conn the socket below a connection.
+func (t *Carrier) takeOver(hijacked net.Conn, c *Conn) (*Conn, error) {
+	socket, err := t.socketBelow(hijacked, c.oneWay)
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	c.carrier, c.socket = t, socket
 	c.state.Store(serving) // by nobody, until Serve
 	if err := socket.begin(c); err != nil {
 		socket.close()
@@ -119,28 +144,25 @@ func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
 	return c, nil
 }
 
-// takeOver gives the socket below a connection, and what the peer has sent behind its
-// handshake that was read with it.
-func (t *Carrier) takeOver(ws *websocket.Conn) ([]byte, socket, error) {
-	hijacked := ws.NetConn()
-	early, err := readBuffered(hijacked)
-	if err != nil {
-		return nil, nil, err
-	}
+// socketBelow takes the socket from a connection.
+func (t *Carrier) socketBelow(hijacked net.Conn, oneWay bool) (socket, error) {
 	conn := hijacked
 	if wrapper, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
 		conn = wrapper.UnsafeConn()
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(kernelBuffer)
-		// Pings do that.
-		_ = tcp.SetKeepAlive(false)
+		if oneWay {
+			endUnacknowledged(tcp, t.options.Silence)
+		} else {
+			// Pings do that.
+			_ = tcp.SetKeepAlive(false)
+		}
 	}
 	if !t.CopiesDescriptors() {
-		return early, newStream(conn, t.lenders), nil
+		return newStream(conn, t.lenders), nil
 	}
-	d, err := copyDescriptor(conn, t.loops)
-	return early, d, err
+	return copyDescriptor(conn, t.loops)
 }
 
 // readBuffered gives what has been read from the socket behind the handshake, without

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"io"
 	"math"
 	"runtime/debug"
 	"sync/atomic"
@@ -35,20 +36,24 @@ const (
 // handling stands for a tick in heard: a message is being answered.
 const handling = math.MaxInt64
 
-// Conn is the server's side of one WebSocket. It is a broker.Conn: Format, Write and Close
-// are for the one that writes, while a goroutine of the Conn's own reads.
+// Conn is the server's side of one connection: a WebSocket, or one way to the peer. It is
+// a broker.Conn: Format, Write and Close are for the one that writes, while a goroutine of
+// the Conn's own reads.
 type Conn struct {
 	// Set by Accept and Serve, never changed.
 	carrier *Carrier
 	socket  socket
 	session Session
+	format  models.Format
+	// oneWay tells that the peer has nothing to say.
+	oneWay bool
 
 	// state is idle, serving or again.
 	state atomic.Int32
 	// silent tells the goroutine that reads to stop: the peer's time is up.
 	silent atomic.Bool
-	// closing tells that the broker has closed: what still comes is dropped.
-	closing atomic.Bool
+	// closing is why the broker has closed, or 0: what still comes is dropped.
+	closing atomic.Uint32
 	// heard is the tick at which something was last heard of the peer, or handling.
 	heard atomic.Int64
 
@@ -90,15 +95,18 @@ type socket interface {
 var errNothing = errors.New("nothing to read")
 
 // Format implements broker.Conn.
-func (c *Conn) Format() models.Format { return webSocketFormat{} }
+func (c *Conn) Format() models.Format { return c.format }
 
 // Write implements broker.Conn.
 func (c *Conn) Write(b []byte, room func()) (int, error) { return c.socket.write(b, room) }
 
 // Close implements broker.Conn: from now on the peer has the linger time.
-func (c *Conn) Close(models.CloseCode) {
-	c.closing.Store(true)
+func (c *Conn) Close(code models.CloseCode) {
+	c.closing.Store(uint32(code))
 	c.carrier.wheel.startLinger(c)
+	if c.oneWay {
+		c.socket.interrupt()
+	}
 }
 
 // Serve hands the peer's messages to the session until the connection ends, and frees
@@ -153,6 +161,8 @@ func (c *Conn) serve() {
 		switch {
 		case !c.ended && c.silent.Load():
 			c.end(models.ClosePingTimeout)
+		case !c.ended && c.oneWay && c.closing.Load() != 0:
+			c.end(models.CloseCode(c.closing.Load())) //nolint:gosec // it was one
 		case errors.Is(err, errNothing):
 			if c.rest() {
 				return
@@ -161,8 +171,8 @@ func (c *Conn) serve() {
 			c.finish()
 			return
 		case err != nil:
-			c.end(models.CloseAbnormal)
-		case !c.ended:
+			c.end(c.hungUp(err))
+		case !c.ended && !c.oneWay:
 			c.heard.Store(handling)
 			reason := c.take(b)
 			c.heard.Store(c.carrier.wheel.now.Load())
@@ -177,6 +187,15 @@ func (c *Conn) serve() {
 			}
 		}
 	}
+}
+
+// hungUp is why the session is over when the peer has left without a word. Who has nothing
+// to say leaves like that, unless the connection broke.
+func (c *Conn) hungUp(err error) models.CloseCode {
+	if c.oneWay && errors.Is(err, io.EOF) {
+		return models.CloseNormal
+	}
+	return models.CloseAbnormal
 }
 
 // read gives what came with the handshake, and then what the socket has.
@@ -207,7 +226,7 @@ func (c *Conn) take(b []byte) (reason models.CloseCode) {
 		case opContinuation:
 			return 0
 		case opText, opBinary:
-			if !c.closing.Load() {
+			if c.closing.Load() == 0 {
 				c.session.Receive(in.payload, in.opcode == opBinary)
 			}
 		case opPing:

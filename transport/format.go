@@ -38,9 +38,13 @@ func (webSocketFormat) Event(frame models.ServerFrame) []byte {
 	return seal(opText, models.AppendServerFrame(make([]byte, maxHeader, frameRoom), frame))
 }
 
-// Ping implements models.Format.
-func (webSocketFormat) Ping() []byte {
-	return seal(opPing, make([]byte, maxHeader))
+// Heartbeat implements models.Format: a ping, and in front of it a position.
+func (f webSocketFormat) Heartbeat(position models.ID) []byte {
+	ping := seal(opPing, make([]byte, maxHeader))
+	if position == (models.ID{}) {
+		return ping
+	}
+	return append(f.Event(models.NewPosition(position)), ping...)
 }
 
 // Close implements models.Format.

@@ -49,7 +49,7 @@ func TestSeal(t *testing.T) {
 func TestFormat(t *testing.T) {
 	conn, client := connect(t, patient(ModeAuto))
 	read(conn)
-	pinged := make(chan string, 1)
+	pinged := make(chan string, 2)
 	client.SetPingHandler(func(payload string) error {
 		pinged <- payload
 		return nil
@@ -63,14 +63,19 @@ func TestFormat(t *testing.T) {
 	format := conn.Format()
 	frames := bytes.Join([][]byte{
 		format.Event(models.NewPong([]byte(`"r"`))),
-		format.Ping(),
+		format.Heartbeat(models.ID{}),
 		format.Message(message),
+		format.Heartbeat(message.ID),
 		format.Close(models.CloseDisconnected),
 	}, nil)
 	if err := newWriter(conn).write(frames); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`{"type":"pong","ref":"r"}`, string(message.AppendFrame(nil))} {
+	for _, want := range []string{
+		`{"type":"pong","ref":"r"}`,
+		string(message.AppendFrame(nil)),
+		`{"type":"position","id":"epoch-7"}`,
+	} {
 		kind, got, err := client.ReadMessage()
 		if err != nil {
 			t.Fatal(err)
@@ -79,10 +84,12 @@ func TestFormat(t *testing.T) {
 			t.Errorf("type %d (-want +got):\n%s", kind, diff)
 		}
 	}
-	if got := await(t, pinged); got != "" {
-		t.Errorf("the ping carries %q", got)
-	}
 	_, _, err := client.ReadMessage()
+	for range 2 {
+		if got := await(t, pinged); got != "" {
+			t.Errorf("the ping carries %q", got)
+		}
+	}
 	want := &websocket.CloseError{Code: 4501, Text: "disconnected by an administrator"}
 	if diff := cmp.Diff(error(want), err); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

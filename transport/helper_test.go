@@ -86,6 +86,17 @@ func start(t *testing.T, options Options) *server {
 		}
 		s.accepted <- conn
 	}))
+	app.Get("/listen", func(c *fiber.Ctx) error {
+		c.Context().HijackSetNoResponse(true)
+		c.Context().Hijack(func(hijacked net.Conn) {
+			conn, err := carrier.AcceptOneWay(hijacked, SSE{})
+			if err != nil {
+				t.Error(err)
+			}
+			s.accepted <- conn
+		})
+		return nil
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ type peer struct {
 	ended <-chan models.CloseCode
 }
 
-// meet connects. What goes first is sent in one write with the handshake.
-func (s *server) meet(t *testing.T, first string) *peer {
+// dial connects, and says nothing.
+func (s *server) dial(t *testing.T) *peer {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
@@ -33,7 +33,13 @@ func (s *server) meet(t *testing.T, first string) *peer {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	p := &peer{TCPConn: conn.(*net.TCPConn), t: t, r: bufio.NewReader(conn)}
+	return &peer{TCPConn: conn.(*net.TCPConn), t: t, r: bufio.NewReader(conn)}
+}
+
+// meet connects. What goes first is sent in one write with the handshake.
+func (s *server) meet(t *testing.T, first string) *peer {
+	t.Helper()
+	p := s.dial(t)
 	p.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" + first)
 	response, err := http.ReadResponse(p.r, nil) //nolint:bodyclose // there is none

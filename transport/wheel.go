@@ -90,13 +90,18 @@ func (w *wheel) advance() {
 	}
 }
 
-// deadlineLocked is the tick by which the connection has to be heard, or gone.
+// deadlineLocked is the tick by which the connection has to be heard, or gone. Who has
+// nothing to say is never silent.
 func (w *wheel) deadlineLocked(c *Conn) int64 {
 	if c.timing.lingering {
 		return c.timing.closeBy
 	}
+	heard := w.now.Load()
+	if !c.oneWay {
+		heard = min(c.heard.Load(), heard)
+	}
 	// One more, since the tick at which it was heard was not a whole one.
-	return min(c.heard.Load(), w.now.Load()) + w.silence + 1
+	return heard + w.silence + 1
 }
 
 // add begins to watch over a connection.
