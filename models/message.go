@@ -36,12 +36,12 @@ func ParseKey(text string) (string, error) {
 
 // Message is a draft with its place in the log. It is shared and never changed.
 type Message struct {
-	ID       ID             `json:"id"`
-	Topic    Topic          `json:"topic"`
-	Data     jsontext.Value `json:"data"`
-	Time     Timestamp      `json:"time"`
-	From     string         `json:"from,omitzero"`
-	Encoding string         `json:"encoding,omitzero"`
+	ID       ID             `json:"id" swaggertype:"string" example:"4kq9zt2m-1042"`
+	Topic    Topic          `json:"topic" swaggertype:"string" example:"news.eu"`
+	Data     jsontext.Value `json:"data" swaggertype:"object"`
+	Time     Timestamp      `json:"time" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
+	From     string         `json:"from,omitzero" example:"ada"`
+	Encoding string         `json:"encoding,omitzero" example:"base64"`
 }
 
 // Receipt is the answer to a publish: where the message went.
