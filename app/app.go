@@ -89,6 +89,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		Ready:          a.ready,
 		AllowedOrigins: config.Server.AllowedOrigins,
 		MessageSize:    int(config.Limits.MessageSize),
+		Subscriptions:  config.Limits.SubscriptionsPerClient,
 		HeaderTimeout:  config.Server.HeaderTimeout,
 		ReadTimeout:    config.Server.ReadTimeout,
 		WriteTimeout:   config.Server.WriteTimeout,

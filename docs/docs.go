@@ -75,6 +75,46 @@ const docTemplate = `{
                         }
                     }
                 }
+            },
+            "delete": {
+                "description": "Closes all connections of a user with code 4501, which tells the clients not to come back.",
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "clients"
+                ],
+                "summary": "Disconnect a user",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "example": "ada",
+                        "description": "whose connections",
+                        "name": "user",
+                        "in": "query",
+                        "required": true
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "OK",
+                        "schema": {
+                            "$ref": "#/definitions/handlers.disconnected"
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_request: no user",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
             }
         },
         "/clients/{id}": {
@@ -155,6 +195,97 @@ const docTemplate = `{
                 }
             }
         },
+        "/events": {
+            "get": {
+                "description": "Streams what is published to the topics, for as long as the connection lasts: server-sent events for a browser's EventSource or curl -N, or one JSON object a line. The first event is the ack, whose \"recovered\" says whether anything after \"since\" is lost. Messages are events without a name; each has an id, from which the next request can go on. Every 25 s there is a heartbeat.\n\n` + "`" + `` + "`" + `` + "`" + `\nid: 4kq9zt2m-1042\ndata: {\"type\":\"message\",\"id\":\"4kq9zt2m-1042\",\"topic\":\"news.eu\",\"data\":\"hello\",\"time\":\"2026-11-23T17:45:01.250Z\"}\n` + "`" + `` + "`" + `` + "`" + `",
+                "produces": [
+                    "text/event-stream",
+                    "application/x-ndjson"
+                ],
+                "tags": [
+                    "connections"
+                ],
+                "summary": "Listen to topics",
+                "parameters": [
+                    {
+                        "type": "array",
+                        "items": {
+                            "type": "string"
+                        },
+                        "collectionFormat": "multi",
+                        "example": "news.*",
+                        "description": "topics or patterns",
+                        "name": "topic",
+                        "in": "query",
+                        "required": true
+                    },
+                    {
+                        "type": "string",
+                        "description": "the id after which to begin, or all",
+                        "name": "since",
+                        "in": "query"
+                    },
+                    {
+                        "maximum": 10000,
+                        "minimum": 1,
+                        "type": "integer",
+                        "description": "begin with the last so many messages; not with since",
+                        "name": "last",
+                        "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "disconnect",
+                            "drop_oldest",
+                            "latest"
+                        ],
+                        "type": "string",
+                        "default": "disconnect",
+                        "description": "what happens when you do not keep up",
+                        "name": "overflow",
+                        "in": "query"
+                    },
+                    {
+                        "type": "string",
+                        "description": "as since, in place of both; a browser sends it when it comes back",
+                        "name": "Last-Event-ID",
+                        "in": "header"
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "the events, or the lines",
+                        "schema": {
+                            "type": "string"
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_topic, invalid_cursor, invalid_request",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "409": {
+                        "description": "too_many_subscriptions",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "503": {
+                        "description": "too_many_clients, shutting_down, engine_unavailable",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
+            }
+        },
         "/livez": {
             "get": {
                 "produces": [
@@ -193,6 +324,64 @@ const docTemplate = `{
                     },
                     "403": {
                         "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
+            }
+        },
+        "/publish": {
+            "post": {
+                "description": "Publishes up to 1,000 messages in their order, and answers with a receipt or a problem for each, in the same order. What is wrong with one message does not keep the others from being published. When the server can take no more, all that are left have the same problem, and none of them was published.",
+                "consumes": [
+                    "application/json"
+                ],
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "topics"
+                ],
+                "summary": "Publish many messages",
+                "parameters": [
+                    {
+                        "description": "the messages, at most 8 MiB",
+                        "name": "batch",
+                        "in": "body",
+                        "required": true,
+                        "schema": {
+                            "$ref": "#/definitions/handlers.batch"
+                        }
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "OK",
+                        "schema": {
+                            "$ref": "#/definitions/handlers.batchResults"
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_json, invalid_request: of the batch itself",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "413": {
+                        "description": "payload_too_large: the batch itself",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "415": {
+                        "description": "unsupported_encoding: a body with Content-Encoding",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -341,9 +530,186 @@ const docTemplate = `{
                 }
             }
         },
+        "/topics/{name}/clients": {
+            "get": {
+                "description": "The clients that are subscribed to this very topic, wildcards aside, in the order of their ids.",
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "topics"
+                ],
+                "summary": "List the members of a topic",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "example": "room.1",
+                        "description": "the topic; as part of a URL it is percent-encoded",
+                        "name": "name",
+                        "in": "path",
+                        "required": true
+                    },
+                    {
+                        "maximum": 10000,
+                        "minimum": 1,
+                        "type": "integer",
+                        "default": 100,
+                        "description": "entries in the page",
+                        "name": "limit",
+                        "in": "query"
+                    },
+                    {
+                        "type": "string",
+                        "description": "the last id seen",
+                        "name": "after",
+                        "in": "query"
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "OK",
+                        "schema": {
+                            "$ref": "#/definitions/models.MemberPage"
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_topic, invalid_request",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
+            }
+        },
+        "/topics/{name}/messages": {
+            "get": {
+                "description": "A page of the retained messages, the oldest first. \"next\" is the cursor to go on from: as \"since\" of the next page, of GET /events or of a subscribe. With \"wait\" this is a long poll: where there is nothing yet, the answer waits for something.",
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "topics"
+                ],
+                "summary": "Read the history of a topic",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "example": "news.eu",
+                        "description": "the topic, or a pattern; as part of a URL it is percent-encoded",
+                        "name": "name",
+                        "in": "path",
+                        "required": true
+                    },
+                    {
+                        "type": "string",
+                        "description": "the id after which to begin, or all; without it the page begins with the oldest message",
+                        "name": "since",
+                        "in": "query"
+                    },
+                    {
+                        "maximum": 10000,
+                        "minimum": 1,
+                        "type": "integer",
+                        "description": "begin with the last so many messages; not with since",
+                        "name": "last",
+                        "in": "query"
+                    },
+                    {
+                        "maximum": 10000,
+                        "minimum": 1,
+                        "type": "integer",
+                        "default": 100,
+                        "description": "messages in the page; a page of large ones ends before",
+                        "name": "limit",
+                        "in": "query"
+                    },
+                    {
+                        "type": "string",
+                        "description": "how long to wait for a message: seconds, or a duration such as 500ms; at most 60s",
+                        "name": "wait",
+                        "in": "query"
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "OK",
+                        "schema": {
+                            "$ref": "#/definitions/models.HistoryPage"
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_topic, invalid_cursor, invalid_request",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "503": {
+                        "description": "engine_unavailable; of a long poll too_many_clients, shutting_down",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
+            },
+            "delete": {
+                "description": "Removes the retained messages of a topic. Whoever comes back from before is told that something is lost.",
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "topics"
+                ],
+                "summary": "Purge a topic",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "example": "news.eu",
+                        "description": "the topic; as part of a URL it is percent-encoded",
+                        "name": "name",
+                        "in": "path",
+                        "required": true
+                    }
+                ],
+                "responses": {
+                    "204": {
+                        "description": "nothing of before is retained"
+                    },
+                    "400": {
+                        "description": "invalid_topic",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "403": {
+                        "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "503": {
+                        "description": "shutting_down, engine_unavailable",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                }
+            }
+        },
         "/topics/{name}/publish": {
             "post": {
-                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers.",
+                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.",
                 "consumes": [
                     "application/json",
                     "text/plain",
@@ -374,6 +740,12 @@ const docTemplate = `{
                         "schema": {
                             "$ref": "#/definitions/handlers.exampleMessage"
                         }
+                    },
+                    {
+                        "type": "string",
+                        "description": "for a while, a publish of yours to this topic with this key is done once; at most 255 bytes",
+                        "name": "Idempotency-Key",
+                        "in": "header"
                     }
                 ],
                 "responses": {
@@ -391,6 +763,12 @@ const docTemplate = `{
                     },
                     "403": {
                         "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "409": {
+                        "description": "conflict: the key was used for another message",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -418,7 +796,7 @@ const docTemplate = `{
         },
         "/ws": {
             "get": {
-                "description": "Upgrades the connection. Frames are JSON objects: {\"action\":\"subscribe\",\"topic\":\"news.*\"}, {\"action\":\"publish\",\"topic\":\"news.eu\",\"data\":\"hello\"}. The first frame from the server is the welcome.",
+                "description": "Upgrades the connection. Frames are JSON objects: {\"action\":\"subscribe\",\"topic\":\"news.*\"}, {\"action\":\"publish\",\"topic\":\"news.eu\",\"data\":\"hello\"}. With \"since\":\"\u003cid\u003e\", \"since\":\"all\" or \"last\":10 a subscribe begins in the past. The first frame from the server is the welcome.",
                 "tags": [
                     "connections"
                 ],
@@ -450,6 +828,109 @@ const docTemplate = `{
         }
     },
     "definitions": {
+        "handlers.batch": {
+            "type": "object",
+            "properties": {
+                "messages": {
+                    "type": "array",
+                    "items": {
+                        "$ref": "#/definitions/handlers.batchMessage"
+                    }
+                }
+            }
+        },
+        "handlers.batchMessage": {
+            "type": "object",
+            "properties": {
+                "data": {
+                    "description": "Data is any JSON value.",
+                    "type": "object"
+                },
+                "key": {
+                    "description": "Key is an idempotency key, as the header Idempotency-Key of a single publish.",
+                    "type": "string",
+                    "example": "order-1042"
+                },
+                "topic": {
+                    "type": "string",
+                    "example": "news.eu"
+                }
+            }
+        },
+        "handlers.batchResult": {
+            "type": "object",
+            "properties": {
+                "code": {
+                    "type": "string",
+                    "example": "invalid_topic"
+                },
+                "detail": {
+                    "type": "string",
+                    "example": "a topic must not be empty"
+                },
+                "duplicate": {
+                    "description": "Duplicate tells that this publish repeated an earlier one, whose receipt it has.",
+                    "type": "boolean",
+                    "example": false
+                },
+                "id": {
+                    "type": "string",
+                    "example": "4kq9zt2m-1042"
+                },
+                "request_id": {
+                    "description": "RequestID finds the request in the server's log.",
+                    "type": "string",
+                    "example": "dlisdyti-5"
+                },
+                "status": {
+                    "type": "integer",
+                    "example": 400
+                },
+                "subscribers": {
+                    "description": "Subscribers counts the matching subscriptions when the message took its place.",
+                    "type": "integer",
+                    "example": 2
+                },
+                "time": {
+                    "type": "string",
+                    "format": "date-time",
+                    "example": "2026-11-23T17:45:01.250Z"
+                },
+                "title": {
+                    "type": "string",
+                    "example": "Bad Request"
+                },
+                "topic": {
+                    "type": "string",
+                    "example": "news.eu"
+                },
+                "type": {
+                    "description": "Type is always about:blank: the code says more.",
+                    "type": "string",
+                    "example": "about:blank"
+                }
+            }
+        },
+        "handlers.batchResults": {
+            "type": "object",
+            "properties": {
+                "results": {
+                    "type": "array",
+                    "items": {
+                        "$ref": "#/definitions/handlers.batchResult"
+                    }
+                }
+            }
+        },
+        "handlers.disconnected": {
+            "type": "object",
+            "properties": {
+                "disconnected": {
+                    "type": "integer",
+                    "example": 2
+                }
+            }
+        },
         "handlers.exampleMessage": {
             "type": "object",
             "properties": {
@@ -536,6 +1017,86 @@ const docTemplate = `{
                     "description": "Next is where the next page begins, for the parameter after; absent on the last.",
                     "type": "string",
                     "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                }
+            }
+        },
+        "models.HistoryPage": {
+            "type": "object",
+            "properties": {
+                "messages": {
+                    "type": "array",
+                    "items": {
+                        "$ref": "#/definitions/models.Message"
+                    }
+                },
+                "next": {
+                    "description": "Next is the cursor to go on from, as since of the next page or of any transport.",
+                    "type": "string",
+                    "example": "4kq9zt2m-1042"
+                },
+                "recovered": {
+                    "description": "Recovered is there if since was asked for: whether nothing that matched after it is\nmissing.",
+                    "type": "boolean",
+                    "example": true
+                }
+            }
+        },
+        "models.Member": {
+            "type": "object",
+            "properties": {
+                "client_id": {
+                    "type": "string",
+                    "format": "uuid",
+                    "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                },
+                "user": {
+                    "type": "string",
+                    "example": "ada"
+                }
+            }
+        },
+        "models.MemberPage": {
+            "type": "object",
+            "properties": {
+                "clients": {
+                    "type": "array",
+                    "items": {
+                        "$ref": "#/definitions/models.Member"
+                    }
+                },
+                "next": {
+                    "description": "Next is where the next page begins, for the parameter after; absent on the last.",
+                    "type": "string",
+                    "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                }
+            }
+        },
+        "models.Message": {
+            "type": "object",
+            "properties": {
+                "data": {
+                    "type": "object"
+                },
+                "encoding": {
+                    "type": "string",
+                    "example": "base64"
+                },
+                "from": {
+                    "type": "string",
+                    "example": "ada"
+                },
+                "id": {
+                    "type": "string",
+                    "example": "4kq9zt2m-1042"
+                },
+                "time": {
+                    "type": "string",
+                    "format": "date-time",
+                    "example": "2026-11-23T17:45:01.250Z"
+                },
+                "topic": {
+                    "type": "string",
+                    "example": "news.eu"
                 }
             }
         },

@@ -76,3 +76,29 @@ func (a *api) disconnectClient(c *fiber.Ctx) error {
 	a.Logger.Info("client_disconnected", "client_id", id, "by", caller(c), "request_id", requestID(c))
 	return c.SendStatus(fiber.StatusNoContent)
 }
+
+// disconnected counts the clients that were disconnected.
+type disconnected struct {
+	Disconnected int `json:"disconnected" example:"2"`
+}
+
+// disconnectUser answers DELETE /clients.
+//
+//	@Summary		Disconnect a user
+//	@Description	Closes all connections of a user with code 4501, which tells the clients not to come back.
+//	@Tags			clients
+//	@Produce		json
+//	@Param			user	query		string	true	"whose connections"	example(ada)
+//	@Success		200		{object}	disconnected
+//	@Failure		400		{object}	models.Problem	"invalid_request: no user"
+//	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Router			/clients [delete]
+func (a *api) disconnectUser(c *fiber.Ctx) error {
+	user := utils.CopyString(c.Query("user"))
+	if user == "" {
+		return models.Errorf(models.CodeInvalidRequest, "user is missing")
+	}
+	count := a.PubSub.DisconnectUser(c.UserContext(), caller(c), user, models.CloseDisconnected)
+	a.Logger.Info("user_disconnected", "user", user, "clients", count, "by", caller(c), "request_id", requestID(c))
+	return c.JSON(disconnected{Disconnected: count})
+}

@@ -172,3 +172,22 @@ func TestDisconnectedClientActsNoMore(t *testing.T) {
 		t.Error("it has published")
 	}
 }
+
+func TestDisconnectUser(t *testing.T) {
+	s := start(t)
+	stranger := s.dial(t)
+	a := s.do(t, "DELETE", "/clients?user=ada", "")
+	if diff := cmp.Diff("{\"disconnected\":0}\n", a.body); diff != "" || a.status != http.StatusOK {
+		t.Errorf("%d (-want +got):\n%s", a.status, diff)
+	}
+	if !strings.Contains(s.log.String(), "level=INFO msg=user_disconnected user=ada clients=0 ") {
+		t.Errorf("not logged:\n%s", s.log)
+	}
+	// Without a name it is nobody's, and not everybody's.
+	for _, path := range []string{"/clients", "/clients?user=", "/clients?User=ada", "/clients?topic=a"} {
+		s.do(t, "DELETE", path, "").checkProblem(t, 400, models.CodeInvalidRequest)
+	}
+	if got := stranger.ask(t, `{"action":"ping"}`); got != `{"type":"pong"}` {
+		t.Error(got)
+	}
+}

@@ -31,7 +31,10 @@ func FuzzRequest(f *testing.F) {
 		`{"action":`, `{"ref":1`, `{"ref":1,}`, `{"ref":1}x`, `{"ref":01}`,
 		`{"ref":1,"ref":2}`, `{"ref":2,"data":{"a":1,"a":2}}`, `{"ref":{},"ref":3}`,
 		`{"ref":{}}`, `{"ref":[1]}`, `{"ref":true}`, `{"ref":1,"action":1}`, `{"action":1,"ref":1}`,
-		`{"Action":"ping","ref":1}`, `{"actіon":"ping","ref":1}`, `{"since":"all","ref":1}`, `{"":0,"ref":1}`,
+		`{"action":"subscribe","topics":["a"],"since":"all","last":10,"presence":true,"overflow":"latest"}`,
+		`{"action":"publish","key":"k","data":1}`, `{"last":null,"presence":null,"key":null,"since":null}`,
+		`{"last":-1}`, `{"last":1.5}`, `{"last":1e2}`, `{"last":99999999999999999999}`, `{"last":"1"}`, `{"presence":1}`,
+		`{"Action":"ping","ref":1}`, `{"actіon":"ping","ref":1}`, `{"until":"all","ref":1}`, `{"":0,"ref":1}`,
 		`{"a/b~c":1}`, `{"` + strings.Repeat("x", 100) + `":1}`,
 		"{\"ref\":\"\xff\"}", `{"ref":"\ud800"}`, `{"ref":1,"data":"\udc00"}`, "{\"\xff\":1,\"ref\":1}", "{\"ref\":\"\u2028<\"}",
 		strings.Repeat("[", 10_001), `{"data":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
@@ -64,6 +67,10 @@ func FuzzRequest(f *testing.F) {
 			Action             models.Action
 			Topic              string
 			Topics             []string
+			Overflow, Since    string
+			Last               *int
+			Presence           bool
+			Key                string
 			Data, Message, Ref stdjson.RawMessage
 		}
 		if err := stdjson.Unmarshal(frame, &other); err != nil {
@@ -71,6 +78,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		want := models.Request{
 			Action: other.Action, Topic: other.Topic, Topics: other.Topics,
+			Overflow: other.Overflow, Since: other.Since, Last: other.Last, Presence: other.Presence, Key: other.Key,
 			Data: jsontext.Value(other.Data), Message: jsontext.Value(other.Message), Ref: models.Ref(other.Ref),
 		}
 		if diff := cmp.Diff(want, request, cmpopts.EquateEmpty()); diff != "" {
@@ -133,6 +141,13 @@ func encodeRequest(request models.Request) []byte {
 	if request.Topics != nil {
 		topics, _ = json.Marshal(request.Topics)
 	}
+	var last, presence jsontext.Value
+	if request.Last != nil {
+		last, _ = json.Marshal(*request.Last)
+	}
+	if request.Presence {
+		presence = jsontext.Value("true")
+	}
 	var members []string
 	for _, member := range []struct {
 		name  string
@@ -141,6 +156,11 @@ func encodeRequest(request models.Request) []byte {
 		{"action", text(string(request.Action))},
 		{"topic", text(request.Topic)},
 		{"topics", topics},
+		{"overflow", text(request.Overflow)},
+		{"since", text(request.Since)},
+		{"last", last},
+		{"presence", presence},
+		{"key", text(request.Key)},
 		{"data", request.Data},
 		{"message", request.Message},
 		{"ref", request.Ref},

@@ -79,7 +79,7 @@ func transportMode() transport.Mode {
 }
 
 func newMemory() *broker.Memory {
-	return broker.NewMemory(broker.History{MaxMessagesPerTopic: 1000, MaxAge: time.Hour, MaxBytes: 64 << 20})
+	return broker.NewMemory(broker.History{MaxMessagesPerTopic: 1000, MaxAge: time.Hour, MaxBytes: 64 << 20, IdempotencyWindow: time.Hour})
 }
 
 func start(t *testing.T, changes ...func(*setup)) *server {
@@ -125,6 +125,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 		t.Fatal(err)
 	}
 	s.handlers.PubSub, s.handlers.Carrier = pubsub, carrier
+	s.handlers.Subscriptions = s.broker.Subscriptions
 	if s.handlers.Ready == nil {
 		s.handlers.Ready = pubsub.Ready
 	}
@@ -452,6 +453,109 @@ func (c *wsClient) closeCode(t *testing.T) int {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// listener is a client of /events.
+type listener struct {
+	t      *testing.T
+	header http.Header
+	body   *bufio.Reader
+	// leave ends the connection.
+	leave func()
+	// lastID and retry are what a browser remembers.
+	lastID, retry string
+}
+
+// listen connects, with the query as it is. The headers are pairs of name and value.
+func (s *server) listen(t *testing.T, query string, headers ...string) *listener {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/events?"+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Add(pair[0], pair[1])
+	}
+	response, err := s.client.Transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	if response.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(response.Body)
+		t.Fatalf("GET /events?%s: %d %s", query, response.StatusCode, body)
+	}
+	return &listener{t: t, header: response.Header, body: bufio.NewReader(response.Body), leave: cancel}
+}
+
+// event is what a browser dispatches.
+type event struct{ name, id, data string }
+
+// next gives the next event, as a browser finds it (WHATWG HTML, section 9.2.6).
+func (l *listener) next() event {
+	l.t.Helper()
+	e, ok := l.try()
+	if !ok {
+		l.t.Fatal("the stream has ended")
+	}
+	return e
+}
+
+// try is next, unless the stream has ended.
+func (l *listener) try() (event, bool) {
+	l.t.Helper()
+	var name string
+	var data []string
+	for {
+		line, ok := l.line()
+		if !ok {
+			return event{}, false
+		}
+		if line == "" {
+			if data != nil {
+				return event{name: name, id: l.lastID, data: strings.Join(data, "\n")}, true
+			}
+			name = ""
+			continue
+		}
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "event":
+			name = value
+		case "data":
+			data = append(data, value)
+		case "id":
+			l.lastID = value
+		case "retry":
+			l.retry = value
+		}
+	}
+}
+
+// line gives the next line, without its end, unless the stream has ended.
+func (l *listener) line() (string, bool) {
+	l.t.Helper()
+	var line []byte
+	for {
+		c, err := l.body.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return string(line), false
+		case err != nil:
+			l.t.Fatal(err)
+		case c == '\n', c == '\r':
+			if c == '\r' {
+				if next, err := l.body.Peek(1); err == nil && next[0] == '\n' {
+					_, _ = l.body.Discard(1)
+				}
+			}
+			return string(line), true
+		}
+		line = append(line, c)
 	}
 }
 

@@ -61,14 +61,15 @@ func decodeRequest(frame []byte) (request models.Request, err error) {
 	if json.Unmarshal(frame, &onlyRef, jsontext.AllowDuplicateNames(true)) != nil || checkRef(onlyRef.Ref) != nil {
 		onlyRef.Ref = nil
 	}
-	return models.Request{Ref: onlyRef.Ref}, describeMismatch(err)
+	return models.Request{Ref: onlyRef.Ref}, describeMismatch("a frame", err)
 }
 
-// describeMismatch says what is wrong with a frame, or with which field.
-func describeMismatch(err error) error {
+// describeMismatch says what is wrong with an object that was to be decoded, or with which
+// of its fields.
+func describeMismatch(what string, err error) error {
 	const maxShown = 64
 	if _, isSyntax := errors.AsType[*jsontext.SyntacticError](err); isSyntax {
-		return notJSON("a frame")
+		return notJSON(what)
 	}
 	var field string
 	if mismatch, ok := errors.AsType[*json.SemanticError](err); ok {
@@ -76,9 +77,9 @@ func describeMismatch(err error) error {
 	}
 	switch {
 	case field == "":
-		return models.Errorf(models.CodeInvalidRequest, "a frame is one JSON object")
+		return models.Errorf(models.CodeInvalidRequest, "%s is one JSON object", what)
 	case len(field) > maxShown:
-		return models.Errorf(models.CodeInvalidRequest, "a field of the frame is unknown or has the wrong type")
+		return models.Errorf(models.CodeInvalidRequest, "a field of %s is unknown or has the wrong type", what)
 	case errors.Is(err, json.ErrUnknownName):
 		return models.Errorf(models.CodeInvalidRequest, "unknown field %q", field)
 	default:

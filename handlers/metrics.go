@@ -106,7 +106,11 @@ func (c *statsCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	stats := c.pubsub.Stats()
 	// What has not happened yet is 0, or the first time would be seen by no rate.
-	stats.Clients[models.TransportWebSocket] += 0
+	for _, transport := range []models.Transport{
+		models.TransportWebSocket, models.TransportSSE, models.TransportNDJSON, models.TransportPoll,
+	} {
+		stats.Clients[transport] += 0
+	}
 	for _, code := range []models.CloseCode{models.CloseSlowConsumer, models.ClosePingTimeout, models.CloseInternal} {
 		stats.Closes[code] += 0
 	}

@@ -46,7 +46,7 @@ func TestMetrics(t *testing.T) {
 	s := start(t)
 	// Rates need a beginning.
 	families := s.scrape(t)
-	if len(families["fanfare_clients"].GetMetric()) != 1 || len(families["fanfare_client_closes_total"].GetMetric()) != 3 {
+	if len(families["fanfare_clients"].GetMetric()) != 4 || len(families["fanfare_client_closes_total"].GetMetric()) != 3 {
 		t.Errorf("before anybody has come: %v", families)
 	}
 	one, other := s.dial(t), s.dial(t)

@@ -25,21 +25,26 @@ func (a *api) fail(c *fiber.Ctx, err error) error {
 }
 
 func answerProblem(c *fiber.Ctx, e *models.Error) error {
-	status := statusOf(e.Code)
 	if e.RetryAfter > 0 {
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(seconds)))
 	}
-	err := c.Status(status).JSON(models.Problem{
-		Type:      "about:blank",
-		Title:     http.StatusText(status),
-		Status:    status,
-		Detail:    e.Message,
-		Code:      e.Code,
-		RequestID: requestID(c),
-	})
+	problem := newProblem(e)
+	problem.RequestID = requestID(c)
+	err := c.Status(problem.Status).JSON(problem)
 	c.Set(fiber.HeaderContentType, problemType)
 	return err
+}
+
+func newProblem(e *models.Error) models.Problem {
+	status := statusOf(e.Code)
+	return models.Problem{
+		Type:   "about:blank",
+		Title:  http.StatusText(status),
+		Status: status,
+		Detail: e.Message,
+		Code:   e.Code,
+	}
 }
 
 // translate gives the error that the caller may see. Errors of Fiber and fasthttp may
@@ -81,7 +86,7 @@ func statusOf(code models.Code) int {
 		return http.StatusMethodNotAllowed
 	case models.CodeRequestTimeout:
 		return http.StatusRequestTimeout
-	case models.CodeTooManySubscriptions:
+	case models.CodeConflict, models.CodeTooManySubscriptions:
 		return http.StatusConflict
 	case models.CodePayloadTooLarge:
 		return http.StatusRequestEntityTooLarge

@@ -143,10 +143,6 @@ func TestProblems(t *testing.T) {
 			method: "POST", path: publish,
 			status: 400, code: models.CodeInvalidRequest,
 		},
-		"Idempotency-Key, which is not kept yet": {
-			method: "POST", path: publish, body: "x", headers: []string{"Idempotency-Key", mark},
-			status: 400, code: models.CodeInvalidRequest,
-		},
 		"empty body declared as JSON": {
 			method: "POST", path: publish, headers: asJSON,
 			status: 400, code: models.CodeInvalidRequest,
@@ -188,7 +184,7 @@ func TestProblems(t *testing.T) {
 		},
 		"TRACE": {
 			method: "TRACE", path: "/clients",
-			status: 405, code: models.CodeMethodNotAllowed, header: map[string]string{"Allow": "GET, HEAD"},
+			status: 405, code: models.CodeMethodNotAllowed, header: map[string]string{"Allow": "GET, HEAD, DELETE"},
 		},
 		"OPTIONS": {
 			method: "OPTIONS", path: publish,
@@ -322,6 +318,8 @@ func TestAfterClose(t *testing.T) {
 		"publish":   s.do(t, "POST", "/topics/a/publish", "x"),
 		"readyz":    s.get(t, "/readyz"),
 		"handshake": s.do(t, "GET", "/ws", "", handshake()...),
+		"events":    s.get(t, "/events?topic=a"),
+		"long poll": s.get(t, "/topics/a/messages?wait=60s"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.checkProblem(t, 503, models.CodeShuttingDown)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
 
 	"fanfare/models"
 )
@@ -17,37 +18,36 @@ import (
 // publish answers POST /topics/{name}/publish.
 //
 //	@Summary		Publish a message
-//	@Description	The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with "encoding":"base64". The message is in the log when this is answered, and has reached the queues of its subscribers.
+//	@Description	The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with "encoding":"base64". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.
 //	@Tags			topics
 //	@Accept			json,plain,octet-stream,x-www-form-urlencoded
 //	@Produce		json
-//	@Param			name	path		string			true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
-//	@Param			message	body		exampleMessage	true	"any JSON, or text, or bytes"
-//	@Success		200		{object}	models.Receipt
-//	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)"
-//	@Failure		403		{object}	models.Problem	"forbidden"
-//	@Failure		413		{object}	models.Problem	"payload_too_large"
-//	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
-//	@Failure		503		{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
+//	@Param			name			path		string			true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
+//	@Param			message			body		exampleMessage	true	"any JSON, or text, or bytes"
+//	@Param			Idempotency-Key	header		string			false	"for a while, a publish of yours to this topic with this key is done once; at most 255 bytes"
+//	@Success		200				{object}	models.Receipt
+//	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)"
+//	@Failure		403				{object}	models.Problem	"forbidden"
+//	@Failure		409				{object}	models.Problem	"conflict: the key was used for another message"
+//	@Failure		413				{object}	models.Problem	"payload_too_large"
+//	@Failure		415				{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
+//	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
 	topic, err := topicParam(c)
 	if err != nil {
 		return err
 	}
-	// Fiber would inflate an encoded body, however large it becomes.
-	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
-		if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
-			c.Set(fiber.HeaderAcceptEncoding, "identity")
-			return models.Errorf(models.CodeUnsupportedEncoding, "the body must come without Content-Encoding")
-		}
-	}
-	// To take the key and not keep it would be worse than to refuse it.
-	if c.Get("Idempotency-Key") != "" {
-		return models.Errorf(models.CodeInvalidRequest, "Idempotency-Key is not supported yet")
+	body, err := plainBody(c)
+	if err != nil {
+		return err
 	}
 	draft := models.Draft{Topic: topic}
-	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), c.Request().Body())
+	draft.Key, err = models.ParseKey(utils.CopyString(c.Get("Idempotency-Key")))
+	if err != nil {
+		return err
+	}
+	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body)
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,18 @@ func (a *api) publish(c *fiber.Ctx) error {
 		return err
 	}
 	return c.JSON(receipt)
+}
+
+// plainBody gives the body as it came. One with an encoding is refused: Fiber would inflate
+// it, however large it becomes.
+func plainBody(c *fiber.Ctx) ([]byte, error) {
+	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
+		if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
+			c.Set(fiber.HeaderAcceptEncoding, "identity")
+			return nil, models.Errorf(models.CodeUnsupportedEncoding, "the body must come without Content-Encoding")
+		}
+	}
+	return c.Request().Body(), nil
 }
 
 // exampleMessage is what Swagger UI offers to publish.

@@ -51,11 +51,16 @@ func drain(conn net.Conn) {
 	}
 }
 
-// limitBodyTime bounds what follows a request's header. Until then it is fasthttp's
-// ReadTimeout that counts, from connecting or from the first byte of a later request.
-func limitBodyTime(app *fiber.App, timeout time.Duration) {
-	app.Server().HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
-		return fasthttp.RequestConfig{ReadTimeout: timeout}
+// limitBodies bounds what follows a request's header: in time, and in size if the request
+// may have more than others. Until then it is fasthttp's ReadTimeout that counts, from
+// connecting or from the first byte of a later request.
+func limitBodies(app *fiber.App, timeout time.Duration) {
+	app.Server().HeaderReceived = func(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
+		limits := fasthttp.RequestConfig{ReadTimeout: timeout}
+		if isBatch(header) {
+			limits.MaxRequestBodySize = maxBatchSize
+		}
+		return limits
 	}
 }
 

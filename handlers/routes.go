@@ -26,6 +26,8 @@ type Options struct {
 	AllowedOrigins []string
 	// MessageSize bounds the body of a publish, in bytes.
 	MessageSize int
+	// Subscriptions bounds those of one client.
+	Subscriptions int
 	// HeaderTimeout bounds the request line and headers: from connecting, or from the
 	// first byte of a later request. ReadTimeout bounds the rest of the request,
 	// WriteTimeout its answer, and IdleTimeout the pause before the next.
@@ -53,18 +55,24 @@ func New(options Options) *fiber.App {
 		ErrorHandler:                 a.fail,
 		JSONEncoder:                  encodeJSON,
 		ReadBufferSize:               maxHeaderSize,
-		ReadTimeout:                  options.HeaderTimeout, // until a header is complete: limitBodyTime
+		ReadTimeout:                  options.HeaderTimeout, // until a header is complete: limitBodies
 		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
 	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
 
+	app.Post("/publish", a.publishBatch)
 	app.Post("/topics/:name/publish", a.publish)
 	app.Get("/topics", a.listTopics)
 	app.Get("/topics/:name", a.getTopic)
+	app.Get("/topics/:name/messages", a.history)
+	app.Delete("/topics/:name/messages", a.purge)
+	app.Get("/topics/:name/clients", a.listMembers)
 	app.Get("/clients", a.listClients)
+	app.Delete("/clients", a.disconnectUser)
 	app.Get("/clients/:id", a.getClient)
 	app.Delete("/clients/:id", a.disconnectClient)
+	app.Get("/events", a.events)
 	app.Get("/ws", a.acceptWebSocket, a.webSocket())
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
@@ -79,7 +87,7 @@ func New(options Options) *fiber.App {
 	// Whoever is answered during the shutdown need not try the connection again.
 	app.Server().CloseOnShutdown = true
 	app.Server().KeepHijackedConns = !options.Carrier.CopiesDescriptors()
-	limitBodyTime(app, options.ReadTimeout)
+	limitBodies(app, options.ReadTimeout)
 	refuseUnknownMethods(app)
 	drainRefused(app, options.WriteTimeout)
 	return app

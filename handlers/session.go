@@ -3,11 +3,13 @@ package handlers
 import (
 	"context"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"fanfare/broker"
 	"fanfare/models"
 )
 
-// session answers the frames of one WebSocket client. It is a transport.Session.
+// session answers the frames of one client, if it can send any. It is a transport.Session.
 type session struct {
 	ctx    context.Context
 	api    *api
@@ -40,8 +42,8 @@ func (s *session) Ended(reason models.CloseCode) {
 }
 
 func (s *session) act(request models.Request) error {
-	if request.Overflow != "" && request.Action != models.ActionSubscribe {
-		return models.Errorf(models.CodeInvalidRequest, "overflow is for subscribe")
+	if field, action := misplaced(request); field != "" {
+		return models.Errorf(models.CodeInvalidRequest, "%s is for %s", field, action)
 	}
 	switch request.Action {
 	case models.ActionSubscribe:
@@ -50,13 +52,41 @@ func (s *session) act(request models.Request) error {
 		return s.unsubscribe(request)
 	case models.ActionPublish:
 		return s.publish(request)
+	case models.ActionPresence:
+		return s.presence(request)
 	case models.ActionPing:
 		return s.api.PubSub.Send(s.ctx, s.client, models.NewPong(request.Ref))
 	case "":
 		return models.Errorf(models.CodeInvalidRequest, "action is missing")
 	default:
-		return models.Errorf(models.CodeInvalidRequest, "unknown action; known are subscribe, unsubscribe, publish and ping")
+		return models.Errorf(models.CodeInvalidRequest, "unknown action; known are subscribe, unsubscribe, publish, presence and ping")
 	}
+}
+
+// misplaced names a field of the request that only another action knows, and that action,
+// or nothing. Who asks for what is not done must not believe that it was understood.
+func misplaced(request models.Request) (field string, action models.Action) {
+	if request.Action != models.ActionSubscribe {
+		switch {
+		case request.Overflow != "":
+			return "overflow", models.ActionSubscribe
+		case request.Since != "":
+			return "since", models.ActionSubscribe
+		case request.Last != nil:
+			return "last", models.ActionSubscribe
+		case request.Presence:
+			return "presence", models.ActionSubscribe
+		}
+	}
+	if request.Action != models.ActionPublish {
+		switch {
+		case request.Data != nil, request.Message != nil:
+			return "data", models.ActionPublish
+		case request.Key != "":
+			return "key", models.ActionPublish
+		}
+	}
+	return "", ""
 }
 
 func (s *session) subscribe(request models.Request) error {
@@ -68,7 +98,11 @@ func (s *session) subscribe(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	options := models.SubscribeOptions{Overflow: overflow}
+	start, err := models.ParseStart(request.Since, request.Last)
+	if err != nil {
+		return err
+	}
+	options := models.SubscribeOptions{Overflow: overflow, Start: start, Presence: request.Presence}
 	return s.api.PubSub.Subscribe(s.ctx, s.client.Caller(), s.client, patterns, options, models.NewAck(request))
 }
 
@@ -90,8 +124,23 @@ func (s *session) publish(request models.Request) error {
 		return err
 	}
 	ack := models.NewAck(request)
-	ack.ID = receipt.ID
+	ack.ID, ack.Duplicate = receipt.ID, receipt.Duplicate
 	return s.api.PubSub.Send(s.ctx, s.client, ack)
+}
+
+func (s *session) presence(request models.Request) error {
+	if request.Topics != nil {
+		return models.Errorf(models.CodeInvalidRequest, "presence takes one topic")
+	}
+	topic, err := models.ParseTopic(request.Topic)
+	if err != nil {
+		return err
+	}
+	page, err := s.api.PubSub.Members(s.ctx, s.client.Caller(), topic, models.Page{Limit: models.MaxPageLimit})
+	if err != nil {
+		return err
+	}
+	return s.api.PubSub.Send(s.ctx, s.client, models.NewPresence(topic, page, request.Ref))
 }
 
 // fail tells the client what went wrong. The connection stays open.
@@ -105,9 +154,6 @@ func (s *session) fail(err error, ref models.Ref) {
 
 // requestPatterns gives the patterns that a subscribe or unsubscribe names.
 func requestPatterns(request models.Request) ([]models.Pattern, error) {
-	if request.Data != nil || request.Message != nil {
-		return nil, models.Errorf(models.CodeInvalidRequest, "data is for publish")
-	}
 	texts := request.Topics
 	if texts == nil {
 		texts = []string{request.Topic}
@@ -145,6 +191,15 @@ func requestDraft(request models.Request) (models.Draft, error) {
 	case data == nil:
 		data = request.Message
 	}
+	return newDraft(topic, data, request.Key)
+}
+
+// newDraft checks the data and the key of a message.
+func newDraft(topic models.Topic, data jsontext.Value, key string) (models.Draft, error) {
+	key, err := models.ParseKey(key)
+	if err != nil {
+		return models.Draft{}, err
+	}
 	data, err = compactJSON(data)
-	return models.Draft{Topic: topic, Data: data}, err
+	return models.Draft{Topic: topic, Data: data, Key: key}, err
 }

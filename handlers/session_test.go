@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,6 +56,8 @@ func TestConversation(t *testing.T) {
 		"line breaks go":              {"{\"action\":\"publish\",\n\"topic\":\"mine\",\"data\":{\n\"a\": \"b\\n\"}}", `{"type":"message","id":"ID","topic":"mine","data":{"a":"b\n"},"time":"TIME"}`},
 		"markup stays":                {`{"action":"publish","topic":"mine","data":"<b>&"}`, `{"type":"message","id":"ID","topic":"mine","data":"<b>&","time":"TIME"}`},
 		"escapes in a topic":          {`{"action":"subscribe","topic":"\u00fc\u002f"}`, ack + `"subscribe","topic":"ü/","id":"ID"}`},
+		"empty fields are none":       {`{"action":"unsubscribe","topic":"mine","since":"","last":null,"key":"","presence":false}`, ack + `"unsubscribe","topic":"mine","id":"ID"}`},
+		"presence of nobody":          {`{"action":"presence","topic":"a","ref":1}`, `{"type":"presence","topic":"a","clients":[],"ref":1}`},
 		"ping":                        {`{"action":"ping"}`, `{"type":"pong"}`},
 		"ping with a ref":             {`{"action":"ping","ref":"1"}`, `{"type":"pong","ref":"1"}`},
 		"white space around":          {" {\"action\" : \"ping\" } \n", `{"type":"pong"}`},
@@ -109,6 +112,24 @@ func TestConversation(t *testing.T) {
 		"wrong type of overflow":                  {`{"action":"subscribe","topic":"a","overflow":["latest"],"ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"overflow in an unsubscribe":              {`{"action":"unsubscribe","topic":"mine","overflow":"latest","ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"overflow in a publish":                   {`{"action":"publish","topic":"mine","data":1,"overflow":"latest","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"since is no id":                          {`{"action":"subscribe","topic":"a","since":"` + mark + `","ref":1}`, failure(models.CodeInvalidCursor, "1")},
+		"since is a number":                       {`{"action":"subscribe","topic":"a","since":1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"since and last":                          {`{"action":"subscribe","topic":"a","since":"all","last":1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"last 0":                                  {`{"action":"subscribe","topic":"a","last":0,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"last below 0":                            {`{"action":"subscribe","topic":"a","last":-1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"last too large":                          {`{"action":"subscribe","topic":"a","last":10001,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"last is a fraction":                      {`{"action":"subscribe","topic":"a","last":1.5,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"last is a string":                        {`{"action":"subscribe","topic":"a","last":"1","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"presence is a number":                    {`{"action":"subscribe","topic":"a","presence":1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"since in an unsubscribe":                 {`{"action":"unsubscribe","topic":"mine","since":"all","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"last in a publish":                       {`{"action":"publish","topic":"mine","data":1,"last":1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"presence in an unsubscribe":              {`{"action":"unsubscribe","topic":"mine","presence":true,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"key in a subscribe":                      {`{"action":"subscribe","topic":"a","key":"k","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"data in a ping":                          {`{"action":"ping","data":1,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"since in a presence":                     {`{"action":"presence","topic":"a","since":"all","ref":1}`, failure(models.CodeInvalidRequest, "1")},
+		"presence of a pattern":                   {`{"action":"presence","topic":"` + mark + `.*","ref":1}`, failure(models.CodeInvalidTopic, "1")},
+		"presence of nothing":                     {`{"action":"presence","ref":1}`, failure(models.CodeInvalidTopic, "1")},
+		"presence of several":                     {`{"action":"presence","topics":["a"],"ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"overflow in a ping":                      {`{"action":"ping","overflow":"disconnect","ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"publish without data":                    {`{"action":"publish","topic":"mine","ref":1}`, failure(models.CodeInvalidRequest, "1")},
 		"publish data and message":                {`{"action":"publish","topic":"mine","data":1,"message":2,"ref":1}`, failure(models.CodeInvalidRequest, "1")},
@@ -141,6 +162,51 @@ func TestConversation(t *testing.T) {
 			// The connection is as good as before, and nothing else has come.
 			if diff := cmp.Diff(`{"type":"pong","ref":"end"}`, c.ask(t, `{"action":"ping","ref":"end"}`)); diff != "" {
 				t.Errorf("afterwards (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A subscribe may begin in the past: ack, replay, caught_up, and then it is live.
+func TestReplay(t *testing.T) {
+	s := start(t)
+	var ids []string
+	for i, topic := range []string{"a", "b", "other", "a", "b"} {
+		ids = append(ids, s.publish(t, topic, `"`+strconv.Itoa(i)+`"`))
+	}
+	for name, tt := range map[string]struct {
+		send string
+		// members are those of the ack, with the ref.
+		members string
+		want    []string
+	}{
+		"since an id":        {`"topic":"a","since":"` + ids[0] + `"`, `"topic":"a","recovered":true,"id":"` + ids[0] + `"`, []string{"3"}},
+		"since another's id": {`"topic":"b","since":"` + ids[2] + `"`, `"topic":"b","recovered":true,"id":"` + ids[2] + `"`, []string{"4"}},
+		"since all":          {`"topic":"a","since":"all"`, `"topic":"a","recovered":true,"id":"…"`, []string{"0", "3"}},
+		"since an old epoch": {`"topic":"a","since":"old-7"`, `"topic":"a","recovered":false,"id":"…"`, []string{"0", "3"}},
+		"last of several":    {`"topics":["a","b"],"last":3`, `"topics":["a","b"],"id":"…"`, []string{"1", "3", "4"}},
+		"all of several":     {`"topics":["a","b"],"since":"all"`, `"topics":["a","b"],"recovered":true,"id":"…"`, []string{"0", "1", "3", "4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.dial(t)
+			got := c.ask(t, `{"action":"subscribe",`+tt.send+`,"ref":1}`)
+			if strings.Contains(tt.members, "…") {
+				got = regexp.MustCompile(`"id":"[^"]*"`).ReplaceAllString(got, `"id":"…"`)
+			}
+			if diff := cmp.Diff(`{"type":"ack","action":"subscribe",`+tt.members+`,"ref":1}`, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			for _, data := range tt.want {
+				if got := c.next(t); !strings.Contains(got, `"data":"`+data+`"`) {
+					t.Errorf("%s, want the data %s", got, data)
+				}
+			}
+			if got := c.next(t); !strings.HasPrefix(got, `{"type":"caught_up","topic`) {
+				t.Errorf("behind the replay: %s", got)
+			}
+			s.publish(t, "other", "x")
+			if got := c.ask(t, `{"action":"ping"}`); got != `{"type":"pong"}` {
+				t.Errorf("live: %s", got)
 			}
 		})
 	}

@@ -229,7 +229,7 @@ func TestHead(t *testing.T) {
 	s := start(t)
 	s.publish(t, "a", "x")
 	c := s.dialRaw(t)
-	for _, path := range []string{"/topics", "/topics/a", "/clients", "/livez", "/readyz", "/", "/swagger/", "/swagger/doc.json", "/swagger/swagger-ui.css"} {
+	for _, path := range []string{"/topics", "/topics/a", "/topics/a/messages", "/topics/a/clients", "/clients", "/livez", "/readyz", "/", "/swagger/", "/swagger/doc.json", "/swagger/swagger-ui.css"} {
 		get := s.get(t, path)
 		c.send(t, "HEAD "+path+" HTTP/1.1\r\nHost: "+s.address+"\r\n\r\n")
 		head := c.answer(t, "HEAD")

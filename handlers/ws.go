@@ -19,7 +19,7 @@ const callerKey = "caller"
 // acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
 //
 //	@Summary		Subscribe and publish over a WebSocket
-//	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. The first frame from the server is the welcome.
+//	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. With "since":"<id>", "since":"all" or "last":10 a subscribe begins in the past. The first frame from the server is the welcome.
 //	@Tags			connections
 //	@Success		101	"the connection speaks WebSocket from here on"
 //	@Failure		403	{object}	models.Problem	"forbidden"
@@ -57,9 +57,7 @@ func requireUpgrade(c *fiber.Ctx) error {
 func (a *api) webSocket() fiber.Handler {
 	upgrade := websocket.New(a.serveWebSocket, websocket.Config{
 		RecoverHandler: func(*websocket.Conn) {
-			if cause := recover(); cause != nil {
-				a.Logger.Error("connection_panicked", "cause", cause, "stack", string(debug.Stack()))
-			}
+			a.connectionPanicked(recover())
 		},
 	})
 	return func(c *fiber.Ctx) error {
@@ -70,6 +68,13 @@ func (a *api) webSocket() fiber.Handler {
 			return requireUpgrade(c)
 		}
 		return nil
+	}
+}
+
+// connectionPanicked logs a panic at the beginning of a connection, unless the cause is nil.
+func (a *api) connectionPanicked(cause any) {
+	if cause != nil {
+		a.Logger.Error("connection_panicked", "cause", cause, "stack", string(debug.Stack()))
 	}
 }
 

@@ -1,0 +1,151 @@
+package handlers
+
+import (
+	"bytes"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"fanfare/models"
+)
+
+// maxBatch bounds the messages of a batch, maxBatchSize its body in bytes.
+const (
+	maxBatch     = 1000
+	maxBatchSize = 8 << 20
+)
+
+// isBatch tells whether a request is for publishBatch.
+func isBatch(header *fasthttp.RequestHeader) bool {
+	path, _, _ := bytes.Cut(header.RequestURI(), []byte("?"))
+	return header.IsPost() && string(path) == "/publish"
+}
+
+// batch is the body of POST /publish, for Swagger UI.
+type batch struct { //nolint:unused // by the comment of publishBatch
+	Messages []batchMessage `json:"messages"`
+}
+
+// batchMessage is one message of a batch.
+type batchMessage struct {
+	Topic string `json:"topic" example:"news.eu"`
+	// Data is any JSON value.
+	Data jsontext.Value `json:"data" swaggertype:"object"`
+	// Key is an idempotency key, as the header Idempotency-Key of a single publish.
+	Key string `json:"key" example:"order-1042"`
+}
+
+// batchResults is the answer to a batch.
+type batchResults struct {
+	Results []batchResult `json:"results"`
+}
+
+// batchResult is what became of one message: the one or the other.
+type batchResult struct {
+	*models.Receipt
+	*models.Problem
+}
+
+// publishBatch answers POST /publish.
+//
+//	@Summary		Publish many messages
+//	@Description	Publishes up to 1,000 messages in their order, and answers with a receipt or a problem for each, in the same order. What is wrong with one message does not keep the others from being published. When the server can take no more, all that are left have the same problem, and none of them was published.
+//	@Tags			topics
+//	@Accept			json
+//	@Produce		json
+//	@Param			batch	body		batch	true	"the messages, at most 8 MiB"
+//	@Success		200		{object}	batchResults
+//	@Failure		400		{object}	models.Problem	"invalid_json, invalid_request: of the batch itself"
+//	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		413		{object}	models.Problem	"payload_too_large: the batch itself"
+//	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
+//	@Router			/publish [post]
+func (a *api) publishBatch(c *fiber.Ctx) error {
+	body, err := plainBody(c)
+	if err != nil {
+		return err
+	}
+	messages, err := splitBatch(body)
+	if err != nil {
+		return err
+	}
+	results := make([]batchResult, 0, len(messages))
+	for _, message := range messages {
+		var receipt models.Receipt
+		if !endsBatch(err) {
+			receipt, err = a.publishOneOf(c, message)
+		}
+		results = append(results, newBatchResult(receipt, err))
+	}
+	return c.JSON(batchResults{Results: results})
+}
+
+// splitBatch gives the messages of a batch as they stand there.
+func splitBatch(body []byte) ([]jsontext.Value, error) {
+	var document struct {
+		Messages jsontext.Value `json:"messages"`
+	}
+	if err := json.Unmarshal(body, &document, json.RejectUnknownMembers(true)); err != nil {
+		return nil, describeMismatch("a batch", err)
+	}
+	if document.Messages.Kind() != jsontext.KindBeginArray {
+		return nil, models.Errorf(models.CodeInvalidRequest, "a batch has a list of messages")
+	}
+	var messages []jsontext.Value
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(document.Messages))
+	_, err := decoder.ReadToken()
+	for err == nil && decoder.PeekKind() != jsontext.KindEndArray {
+		if len(messages) == maxBatch {
+			return nil, models.Errorf(models.CodeInvalidRequest, "a batch has at most %d messages", maxBatch)
+		}
+		var message jsontext.Value
+		message, err = decoder.ReadValue()
+		messages = append(messages, message.Clone())
+	}
+	return messages, err
+}
+
+// publishOneOf publishes one message of a batch.
+func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, error) {
+	draft, err := batchDraft(text)
+	if err != nil {
+		return models.Receipt{}, err
+	}
+	receipt, err := a.PubSub.Publish(c.UserContext(), caller(c), draft)
+	if err != nil && models.AsError(err).Code == models.CodeInternal {
+		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
+	}
+	return receipt, err
+}
+
+// batchDraft reads one message of a batch.
+func batchDraft(text jsontext.Value) (models.Draft, error) {
+	var message batchMessage
+	if err := json.Unmarshal(text, &message, json.RejectUnknownMembers(true)); err != nil {
+		return models.Draft{}, describeMismatch("a message", err)
+	}
+	topic, err := models.ParseTopic(message.Topic)
+	if err != nil {
+		return models.Draft{}, err
+	}
+	if message.Data == nil {
+		return models.Draft{}, models.Errorf(models.CodeInvalidRequest, "data is missing")
+	}
+	return newDraft(topic, message.Data, message.Key)
+}
+
+// endsBatch tells whether an error is no fault of the message: the next would have it, too.
+func endsBatch(err error) bool {
+	return err != nil && statusOf(models.AsError(err).Code) >= http.StatusInternalServerError
+}
+
+func newBatchResult(receipt models.Receipt, err error) batchResult {
+	if err != nil {
+		problem := newProblem(models.AsError(err))
+		return batchResult{Problem: &problem}
+	}
+	return batchResult{Receipt: &receipt}
+}

@@ -1,0 +1,178 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"net"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
+
+	"fanfare/broker"
+	"fanfare/models"
+	"fanfare/transport"
+)
+
+// The media types of GET /events.
+const (
+	mimeSSE    = "text/event-stream"
+	mimeNDJSON = "application/x-ndjson"
+)
+
+// listening is what a GET /events asks for. It outlives the request.
+type listening struct {
+	by         models.Caller
+	connection models.Connection
+	format     models.Format
+	patterns   []models.Pattern
+	options    models.SubscribeOptions
+	ack        models.Ack
+	// header is that of the answer, as it goes out.
+	header []byte
+}
+
+// events answers GET /events.
+//
+//	@Summary		Listen to topics
+//	@Description	Streams what is published to the topics, for as long as the connection lasts: server-sent events for a browser's EventSource or curl -N, or one JSON object a line. The first event is the ack, whose "recovered" says whether anything after "since" is lost. Messages are events without a name; each has an id, from which the next request can go on. Every 25 s there is a heartbeat.
+//	@Description
+//	@Description	```
+//	@Description	id: 4kq9zt2m-1042
+//	@Description	data: {"type":"message","id":"4kq9zt2m-1042","topic":"news.eu","data":"hello","time":"2026-11-23T17:45:01.250Z"}
+//	@Description	```
+//	@Tags			connections
+//	@Produce		text/event-stream,application/x-ndjson
+//	@Param			topic			query		[]string	true	"topics or patterns"	collectionFormat(multi)	example(news.*)
+//	@Param			since			query		string		false	"the id after which to begin, or all"
+//	@Param			last			query		int			false	"begin with the last so many messages; not with since"	minimum(1)	maximum(10000)
+//	@Param			overflow		query		string		false	"what happens when you do not keep up"	Enums(disconnect, drop_oldest, latest)	default(disconnect)
+//	@Param			Last-Event-ID	header		string		false	"as since, in place of both; a browser sends it when it comes back"
+//	@Success		200				{string}	string			"the events, or the lines"
+//	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
+//	@Failure		403				{object}	models.Problem	"forbidden"
+//	@Failure		409				{object}	models.Problem	"too_many_subscriptions"
+//	@Failure		503				{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
+//	@Router			/events [get]
+func (a *api) events(c *fiber.Ctx) error {
+	l, err := a.parseListening(c)
+	if err != nil {
+		return err
+	}
+	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store, no-transform")
+	c.Set("X-Accel-Buffering", "no") // or nginx would gather events before it passes them on
+	// The body ends with the connection.
+	c.Response().Header.SetContentLength(-2)
+	if c.Method() == fiber.MethodHead {
+		return nil
+	}
+	l.header = bytes.Clone(c.Response().Header.Header())
+	c.Context().HijackSetNoResponse(true)
+	c.Context().Hijack(func(conn net.Conn) { a.serveEvents(conn, l) })
+	return nil
+}
+
+// parseListening reads the request, and sets the content type of the answer.
+func (a *api) parseListening(c *fiber.Ctx) (l listening, err error) {
+	if l.patterns, err = a.topicParams(c); err != nil {
+		return l, err
+	}
+	if l.options.Overflow, err = models.ParseOverflow(utils.CopyString(c.Query("overflow"))); err != nil {
+		return l, err
+	}
+	// Whoever comes back comes with the parameters of the first time.
+	if id := c.Get("Last-Event-ID"); id != "" {
+		l.options.Start, err = models.ParseStart(utils.CopyString(id), nil)
+	} else {
+		l.options.Start, err = startParams(c)
+	}
+	if err != nil {
+		return l, err
+	}
+	l.by = caller(c)
+	l.ack = subscribeAck(l.patterns)
+	if c.Accepts(mimeSSE, mimeNDJSON) == mimeNDJSON {
+		l.format, l.connection = transport.NDJSON{}, connection(c, models.TransportNDJSON)
+		c.Set(fiber.HeaderContentType, mimeNDJSON)
+	} else {
+		l.format, l.connection = transport.SSE{}, connection(c, models.TransportSSE)
+		c.Set(fiber.HeaderContentType, mimeSSE)
+	}
+	return l, nil
+}
+
+// topicParams gives the patterns of the parameters topic, each once.
+func (a *api) topicParams(c *fiber.Ctx) ([]models.Pattern, error) {
+	var patterns []models.Pattern
+	seen := make(map[models.Pattern]bool)
+	for _, text := range c.Context().QueryArgs().PeekMulti("topic") {
+		pattern, err := models.ParsePattern(string(text))
+		if err != nil {
+			return nil, err
+		}
+		if !seen[pattern] {
+			seen[pattern] = true
+			patterns = append(patterns, pattern)
+		}
+	}
+	switch {
+	case len(patterns) == 0:
+		return nil, models.Errorf(models.CodeInvalidTopic, "topic is missing")
+	case len(patterns) > a.Subscriptions:
+		return nil, models.Errorf(models.CodeTooManySubscriptions, "a client has at most %d subscriptions", a.Subscriptions)
+	}
+	return patterns, nil
+}
+
+// subscribeAck acknowledges a subscription to the patterns.
+func subscribeAck(patterns []models.Pattern) models.Ack {
+	request := models.Request{Action: models.ActionSubscribe}
+	if len(patterns) == 1 {
+		request.Topic = string(patterns[0])
+	} else {
+		for _, pattern := range patterns {
+			request.Topics = append(request.Topics, string(pattern))
+		}
+	}
+	return models.NewAck(request)
+}
+
+// serveEvents makes a client of a connection whose request was read. When it returns,
+// nothing of HTTP is left of it. What fails from here on is told as a frame, since the
+// header is out.
+func (a *api) serveEvents(hijacked net.Conn, l listening) {
+	ctx := context.Background()
+	var client *broker.Client
+	defer func() {
+		cause := recover()
+		a.connectionPanicked(cause)
+		if cause != nil && client != nil {
+			_ = a.PubSub.Disconnect(ctx, l.by, client.ID(), models.CloseInternal)
+		}
+	}()
+	conn, err := a.Carrier.AcceptOneWay(hijacked, l.format)
+	if err != nil {
+		a.Logger.Warn("connection_refused", "error", err, "caller", l.by)
+		_ = hijacked.Close()
+		return
+	}
+	if n, err := conn.Write(l.header, func() {}); err != nil || n < len(l.header) {
+		// The peer is gone, or does not even take the answers to what it asked before.
+		conn.Close(models.CloseAbnormal)
+		conn.Serve(refused{})
+		return
+	}
+	client, err = a.PubSub.AddClient(ctx, l.by, conn, l.connection)
+	if err != nil {
+		refuse(conn, models.AsError(err))
+		return
+	}
+	s := &session{ctx: ctx, api: a, client: client}
+	conn.Serve(s)
+	if err := a.PubSub.Subscribe(ctx, l.by, client, l.patterns, l.options, l.ack); err != nil {
+		s.fail(err, nil)
+		_ = a.PubSub.Disconnect(ctx, l.by, client.ID(), models.CloseGoingAway)
+	}
+}
