@@ -41,18 +41,20 @@ type Client struct {
 	// hasRoom is set when room is called, and cleared by the shard.
 	hasRoom atomic.Bool
 
-	// Set by newClient, never changed. removed is closed when the shard is done with
-	// the client.
+	// Set by newClient, never changed. removed is done when the shard is done with the
+	// client.
 	id          uuid.UUID
 	caller      models.Caller
 	connection  models.Connection
 	connectedAt models.Timestamp
 	shard       *shard
-	removed     chan struct{}
+	removed     sync.WaitGroup
 
 	// mu guards what subscribing changes. The dispatcher holds it while it does that.
+	// subscriptions are in the order of their patterns: for the few that most clients
+	// have, a map would take more memory than all the rest.
 	mu            sync.Mutex
-	subscriptions map[models.Pattern]*subscription
+	subscriptions []*subscription
 	leaving       bool
 }
 
@@ -84,8 +86,8 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 		conn:        conn,
 		format:      conn.Format(),
 		shard:       shards[int(id[len(id)-1])%len(shards)],
-		removed:     make(chan struct{}),
 	}
+	c.removed.Add(1)
 	c.room = func() {
 		c.hasRoom.Store(true)
 		c.shard.queue.room(c)
@@ -121,10 +123,9 @@ func (c *Client) patterns() []models.Pattern {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	patterns := make([]models.Pattern, 0, len(c.subscriptions))
-	for p := range c.subscriptions {
-		patterns = append(patterns, p)
+	for _, sub := range c.subscriptions {
+		patterns = append(patterns, sub.pattern)
 	}
-	slices.Sort(patterns)
 	return patterns
 }
 
@@ -132,10 +133,5 @@ func (c *Client) patterns() []models.Pattern {
 func (c *Client) wants(t models.Topic) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for p := range c.subscriptions {
-		if p.Matches(t) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.subscriptions, func(sub *subscription) bool { return sub.pattern.Matches(t) })
 }

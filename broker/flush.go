@@ -225,6 +225,6 @@ func (s *shard) remove(c *Client, subscriptions []*subscription, code models.Clo
 // finish forgets a client to whose connection nothing will be written any more.
 func (s *shard) finish(c *Client) {
 	if s.heartbeat.remove(c) {
-		close(c.removed)
+		c.removed.Done()
 	}
 }

@@ -114,7 +114,7 @@ func (p *PubSub) limits() models.Limits {
 func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCode {
 	first := p.clients.delete(c.ID())
 	p.dispatcher.leave(c, func(s *shard, removed []*subscription, _ models.ID) { s.remove(c, removed, reason) })
-	<-c.removed
+	c.removed.Wait()
 	if first {
 		p.census.leave(c.connection.Transport, c.closing)
 	}

@@ -1,6 +1,11 @@
 package broker
 
-import "fanfare/models"
+import (
+	"cmp"
+	"slices"
+
+	"fanfare/models"
+)
 
 // errGone answers whoever acts for a client that has left.
 func errGone() error {
@@ -15,22 +20,19 @@ func (c *Client) addSubscriptionsLocked(patterns []models.Pattern, limit int) (a
 		return nil, nil, errGone()
 	}
 	for _, p := range patterns {
-		sub := c.subscriptions[p]
-		if sub == nil {
-			sub = &subscription{client: c, pattern: p, at: -1}
-			added = append(added, sub)
+		at, found := c.findLocked(p)
+		if found {
+			all = append(all, c.subscriptions[at])
+			continue
 		}
-		all = append(all, sub)
+		sub := &subscription{client: c, pattern: p, at: -1}
+		all, added = append(all, sub), append(added, sub)
 	}
 	if len(c.subscriptions)+len(added) > limit {
 		return nil, nil, errTooManySubscriptions(limit)
 	}
-	if c.subscriptions == nil {
-		c.subscriptions = make(map[models.Pattern]*subscription, len(added))
-	}
-	for _, sub := range added {
-		c.subscriptions[sub.pattern] = sub
-	}
+	c.subscriptions = append(c.subscriptions, added...)
+	slices.SortFunc(c.subscriptions, func(a, b *subscription) int { return cmp.Compare(a.pattern, b.pattern) })
 	return all, added, nil
 }
 
@@ -42,26 +44,31 @@ func (c *Client) removeSubscriptionsLocked(patterns []models.Pattern) ([]*subscr
 	}
 	var removed []*subscription
 	for _, p := range patterns {
-		sub := c.subscriptions[p]
-		if sub == nil {
+		at, found := c.findLocked(p)
+		if !found {
 			return nil, models.Errorf(models.CodeNotFound, "there is no subscription to %s", p)
 		}
-		removed = append(removed, sub)
+		removed = append(removed, c.subscriptions[at])
 	}
 	for _, sub := range removed {
-		delete(c.subscriptions, sub.pattern)
+		at, _ := c.findLocked(sub.pattern)
+		c.subscriptions = slices.Delete(c.subscriptions, at, at+1)
 	}
 	return removed, nil
 }
 
 // leaveLocked gives up all subscriptions. No others can be made after it.
 func (c *Client) leaveLocked() []*subscription {
-	removed := make([]*subscription, 0, len(c.subscriptions))
-	for _, sub := range c.subscriptions {
-		removed = append(removed, sub)
-	}
+	removed := c.subscriptions
 	c.subscriptions, c.leaving = nil, true
 	return removed
+}
+
+// findLocked gives the place of the pattern's subscription among the client's.
+func (c *Client) findLocked(p models.Pattern) (at int, found bool) {
+	return slices.BinarySearchFunc(c.subscriptions, p, func(sub *subscription, p models.Pattern) int {
+		return cmp.Compare(sub.pattern, p)
+	})
 }
 
 // distinct gives the patterns in their order, each once.
