@@ -55,7 +55,9 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(receipt)
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	c.Response().SetBodyRaw(append(receipt.AppendJSON(nil), '\n'))
+	return nil
 }
 
 // plainBody gives the body as it came. One with an encoding is refused: Fiber would inflate

@@ -94,11 +94,30 @@ func TestNewAckEchoesTheRequest(t *testing.T) {
 	}
 }
 
-func TestTimestampJSON(t *testing.T) {
-	text, err := json.Marshal(models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}})
-	want := `{"id":"e-1","topic":"","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":0}`
-	if diff := cmp.Diff(want, string(text)); err != nil || diff != "" {
-		t.Errorf("receipt: %v (-want +got):\n%s", err, diff)
+func TestReceiptJSON(t *testing.T) {
+	cases := map[string]struct {
+		receipt models.Receipt
+		want    string
+	}{
+		"plain": {
+			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: "a"},
+			`{"id":"e-1","topic":"a","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":0}`,
+		},
+		"everything": {
+			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: `a"<ü`, Duplicate: true, Subscribers: 12},
+			`{"id":"e-1","topic":"a\"<ü","time":"2026-11-23T17:45:01.250Z","duplicate":true,"subscribers":12}`,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.Marshal(c.receipt)
+			if diff := cmp.Diff(c.want, string(text)); err != nil || diff != "" {
+				t.Errorf("json.Marshal: %v (-want +got):\n%s", err, diff)
+			}
+			if diff := cmp.Diff("before:"+c.want, string(c.receipt.AppendJSON([]byte("before:")))); diff != "" {
+				t.Errorf("AppendJSON (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -53,6 +54,21 @@ type Receipt struct {
 	Duplicate bool `json:"duplicate" example:"false"`
 	// Subscribers counts the matching subscriptions when the message took its place.
 	Subscribers int `json:"subscribers" example:"2"`
+}
+
+// AppendJSON appends the receipt as JSON to dst: what json.Marshal makes of it, which takes
+// a good part of the time that a publish does.
+func (r Receipt) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"id":"`...)
+	dst = r.ID.append(dst)
+	dst = append(dst, `","topic":`...)
+	dst = appendString(dst, string(r.Topic))
+	dst = append(dst, `,"time":"`...)
+	dst = r.Time.append(dst)
+	dst = append(dst, `","duplicate":`...)
+	dst = strconv.AppendBool(dst, r.Duplicate)
+	dst = append(dst, `,"subscribers":`...)
+	return append(strconv.AppendInt(dst, int64(r.Subscribers), 10), '}')
 }
 
 // AppendFrame appends the message's frame, one JSON object, to dst:
