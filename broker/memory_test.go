@@ -1,7 +1,12 @@
 package broker_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,4 +159,219 @@ func TestMemoryBoundsAge(t *testing.T) {
 			t.Error("nothing was removed after this place")
 		}
 	})
+}
+
+// TestMemoryEndsAStretchAtItsSize: a stretch has some data and not more, but one message
+// whatever its size.
+func TestMemoryEndsAStretchAtItsSize(t *testing.T) {
+	const size = 1 << 20
+	m := startMemory(t, enginetest.Generous())
+	start, err := m.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := []int{size / 2, size / 4, size / 2, 2 * size, 1, 1, size}
+	for i, n := range sizes {
+		publishTo(t, m, models.Topic(fmt.Sprintf("t.%d", i%2)), string(bytes.Repeat([]byte("1"), n)))
+	}
+	end, err := m.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got [][]int
+	for at := start; at != end; {
+		stretch, err := m.Read(t.Context(), []models.Pattern{">"}, at, end, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page []int
+		for _, message := range stretch.Messages {
+			page = append(page, len(message.Data))
+		}
+		got = append(got, page)
+		at = stretch.Reached
+	}
+	want := [][]int{{size / 2, size / 4}, {size / 2}, {2 * size}, {1, 1}, {size}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pages (-want +got):\n%s", diff)
+	}
+}
+
+// TestMemoryOfAnotherEpoch: places of another log are not mistaken for some of this one.
+func TestMemoryOfAnotherEpoch(t *testing.T) {
+	m := startMemory(t, enginetest.Generous())
+	for range 10 {
+		publishTo(t, m, "a", "1")
+	}
+	other := models.ID{Epoch: "other", Sequence: 5}
+	stretch, err := m.Read(t.Context(), []models.Pattern{">"}, other, other, 1000)
+	if err != nil || len(stretch.Messages) > 0 || stretch.Recovered(other) || stretch.Reached.Epoch != stretch.Newest.Epoch || stretch.Reached.Sequence != 0 {
+		t.Errorf("%+v, %v", stretch, err)
+	}
+	if after, err := m.Tail(t.Context(), []models.Pattern{">"}, other, 3); err != nil || after != stretch.Reached {
+		t.Errorf("%v, %v", after, err)
+	}
+}
+
+// TestMemoryStopsReading when nobody waits for it any more.
+func TestMemoryStopsReading(t *testing.T) {
+	m := startMemory(t, enginetest.Generous())
+	id := publishTo(t, m, "a", "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Read(ctx, []models.Pattern{"a"}, models.ID{}, id, 10); err == nil {
+		t.Error("Read did not fail")
+	}
+	if _, err := m.Tail(ctx, []models.Pattern{"a"}, id, 10); err == nil {
+		t.Error("Tail did not fail")
+	}
+}
+
+// TestMemoryNeverLosesSilently: while others publish, and messages go for having too
+// many in their topic, too many bytes or by a purge, whoever reads page by page gets
+// every message in order, or is told.
+func TestMemoryNeverLosesSilently(t *testing.T) {
+	const publishers, each, readers, topics = 3, 3000, 4, 400
+	for name, history := range map[string]broker.History{
+		"by topic": {MaxMessagesPerTopic: 4, MaxAge: time.Hour, MaxBytes: 1 << 30},
+		"by bytes": {MaxMessagesPerTopic: 50, MaxAge: time.Hour, MaxBytes: 900_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := startMemory(t, history)
+			var mu sync.Mutex
+			published := make(map[uint64]models.Topic)
+			var publishing, reading sync.WaitGroup
+			stop := make(chan struct{})
+			for seed := range publishers {
+				publishing.Go(func() {
+					random := rand.New(rand.NewPCG(uint64(seed), 3)) //nolint:gosec // a test's chance
+					for n := range each {
+						topic := models.Topic(fmt.Sprintf("t.%d.%d", random.IntN(2), random.IntN(topics)))
+						id := publishTo(t, m, topic, "1")
+						mu.Lock()
+						published[id.Sequence] = topic
+						mu.Unlock()
+						if n%100 == 0 {
+							if err := m.Purge(t.Context(), topic); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				})
+			}
+			type run struct {
+				pattern     models.Pattern
+				after, upTo models.ID
+				got         []uint64
+				told        bool
+			}
+			runs := make([][]run, readers)
+			for seed := range readers {
+				reading.Go(func() {
+					random := rand.New(rand.NewPCG(uint64(seed), 4)) //nolint:gosec // a test's chance
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						end, err := m.Position(t.Context())
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						r := run{upTo: end, after: end}
+						r.after.Sequence -= random.Uint64N(min(end.Sequence, 2000) + 1)
+						r.pattern = []models.Pattern{">", "t.0.>", "*.*.7", "t.1.1"}[random.IntN(4)]
+						for at := r.after; at != r.upTo; {
+							stretch, err := m.Read(t.Context(), []models.Pattern{r.pattern}, at, r.upTo, 1+random.IntN(100))
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							r.told = r.told || !stretch.Recovered(at)
+							for _, message := range stretch.Messages {
+								r.got = append(r.got, message.ID.Sequence)
+							}
+							at = stretch.Reached
+						}
+						runs[seed] = append(runs[seed], r)
+					}
+				})
+			}
+			publishing.Wait()
+			close(stop)
+			reading.Wait()
+			full, told := 0, 0
+			for _, r := range slices.Concat(runs...) {
+				var want []uint64
+				for sequence := r.after.Sequence + 1; sequence <= r.upTo.Sequence; sequence++ {
+					if r.pattern.Matches(published[sequence]) {
+						want = append(want, sequence)
+					}
+				}
+				if !slices.IsSorted(r.got) || len(slices.Compact(slices.Clone(r.got))) != len(r.got) {
+					t.Fatalf("%s after %v up to %v: %v", r.pattern, r.after, r.upTo, r.got)
+				}
+				switch {
+				case slices.Equal(want, r.got):
+					full++
+				case !r.told:
+					t.Fatalf("%s after %v up to %v: got %d of %d, and was not told", r.pattern, r.after, r.upTo, len(r.got), len(want))
+				default:
+					told++
+				}
+			}
+			t.Logf("%d had everything, %d were told", full, told)
+		})
+	}
+}
+
+// TestMemoryForgetsKeys when their window is over, whether others come or not, or when
+// there are too many of them.
+func TestMemoryForgetsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		history := enginetest.Generous()
+		history.IdempotencyWindow = time.Minute
+		history.MaxBytes = 100 * 256 * 4
+		m := startMemory(t, history)
+		use := func(key string, duplicate bool) {
+			t.Helper()
+			receipt, err := m.Publish(t.Context(), models.Draft{Topic: "a", Data: []byte("1"), Key: key})
+			if err != nil || receipt.Duplicate != duplicate {
+				t.Errorf("%s after %v: %+v, %v", key, time.Now(), receipt, err)
+			}
+		}
+		use("k", false)
+		time.Sleep(time.Minute - time.Nanosecond)
+		use("k", true) // and does not begin a window of its own
+		use("l", false)
+		time.Sleep(time.Nanosecond)
+		use("k", false)
+		use("l", true)
+		use("k", true)
+		time.Sleep(59 * time.Second)
+		use("m", false) // the first k goes from the list here, and the second one stays
+		use("k", true)
+		time.Sleep(time.Hour)
+		for i := range 101 {
+			use(fmt.Sprint(i), false)
+		}
+		use("1", true)
+		use("100", true)
+		use("0", false)
+		use("1", false)
+	})
+}
+
+// TestMemoryWithoutAWindow: keys mean nothing.
+func TestMemoryWithoutAWindow(t *testing.T) {
+	history := enginetest.Generous()
+	history.IdempotencyWindow = 0
+	m := startMemory(t, history)
+	for range 3 {
+		if receipt, err := m.Publish(t.Context(), models.Draft{Topic: "a", Data: []byte("1"), Key: "k"}); err != nil || receipt.Duplicate {
+			t.Errorf("%+v, %v", receipt, err)
+		}
+	}
 }

@@ -11,7 +11,9 @@ import (
 )
 
 // Sink records what an engine delivers and holds it to the contract: calls in order and
-// not overlapping, every message admitted before, none after the close.
+// not overlapping, every message admitted before, every admitted one delivered or
+// dismissed, none after the close. It says that a message has as many subscriptions as
+// there were messages so far.
 type Sink struct {
 	t *testing.T
 
@@ -71,7 +73,16 @@ func (s *Sink) Deliver(batch broker.Batch) int {
 		}
 	}
 	s.changed.Broadcast()
-	return 0
+	return len(s.messages)
+}
+
+// Dismiss implements broker.Sink.
+func (s *Sink) Dismiss(batch broker.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.admitted -= len(batch.Messages); s.admitted < 0 {
+		s.t.Error("a message was dismissed and not admitted")
+	}
 }
 
 // Await waits for n messages in all, repeated ones aside, and gives them, or fewer if
@@ -107,4 +118,7 @@ func (s *Sink) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	if s.admitted > 0 {
+		s.t.Errorf("%d messages were admitted, and neither delivered nor dismissed", s.admitted)
+	}
 }

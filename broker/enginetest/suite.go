@@ -19,17 +19,27 @@ func Run(t *testing.T, newEngine func(history broker.History) broker.Engine) {
 	small := Generous()
 	small.MaxMessagesPerTopic = 3
 	run(t, newEngine, Generous(), map[string]test{
-		"delivers in order":            testDelivery,
-		"orders concurrent publishers": testConcurrentPublishers,
-		"knows its position":           testPosition,
-		"reads stretches":              testRead,
-		"reads patterns once":          testReadPatterns,
-		"reads from unknown places":    testReadUnknown,
-		"lists topics":                 testTopics,
-		"is quiet after close":         testClose,
+		"delivers in order":              testDelivery,
+		"orders concurrent publishers":   testConcurrentPublishers,
+		"knows its position":             testPosition,
+		"reads stretches":                testRead,
+		"reads patterns once":            testReadPatterns,
+		"reads from unknown places":      testReadUnknown,
+		"reads everything once":          testReadPages,
+		"finds the tail":                 testTail,
+		"finds no tail":                  testTailOfNothing,
+		"lists topics":                   testTopics,
+		"purges":                         testPurge,
+		"purges what there is":           testPurgeUnderWay,
+		"publishes a key once":           testKeys,
+		"tells keys apart":               testKeysApart,
+		"publishes concurrent keys once": testConcurrentKeys,
+		"is quiet after close":           testClose,
 	})
 	run(t, newEngine, small, map[string]test{
-		"says what was removed": testRemoved,
+		"says what was removed":             testRemoved,
+		"says what is removed meanwhile":    testRemovedMeanwhile,
+		"says what was removed of patterns": testRemovedOfPatterns,
 	})
 }
 
@@ -139,121 +149,6 @@ func testPosition(t *testing.T, engine broker.Engine, _ *Sink) {
 	}
 	if err := engine.Ready(t.Context()); err != nil {
 		t.Errorf("not ready: %v", err)
-	}
-}
-
-// read reads and gives the ids, and whether who saw the log up to after misses nothing
-// else.
-func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, upTo models.ID, limit int) (ids []models.ID, recovered bool) {
-	t.Helper()
-	stretch, err := engine.Read(t.Context(), patterns, after, upTo, limit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range stretch.Messages {
-		ids = append(ids, m.ID)
-	}
-	return ids, stretch.Recovered(after)
-}
-
-func testRead(t *testing.T, engine broker.Engine, _ *Sink) {
-	start, err := engine.Position(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var a []models.ID
-	for range 10 {
-		a = append(a, publish(t, engine, "a", "1").ID)
-		publish(t, engine, "b", "2")
-	}
-	cases := map[string]struct {
-		after, upTo models.ID
-		limit       int
-		want        []models.ID
-	}{
-		"all":                    {start, a[9], 100, a},
-		"after one":              {a[3], a[9], 100, a[4:]},
-		"up to one":              {start, a[5], 100, a[:6]},
-		"limited":                {a[3], a[9], 3, a[4:7]},
-		"between others' places": {models.ID{Epoch: start.Epoch, Sequence: a[3].Sequence + 1}, a[9], 100, a[4:]},
-		"after the newest":       {a[9], a[9], 100, nil},
-		"nothing between":        {a[5], a[5], 100, nil},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			got, recovered := read(t, engine, []models.Pattern{"a"}, c.after, c.upTo, c.limit)
-			if diff := cmp.Diff(c.want, got); diff != "" || !recovered {
-				t.Errorf("recovered %v (-want +got):\n%s", recovered, diff)
-			}
-		})
-	}
-}
-
-func testReadPatterns(t *testing.T, engine broker.Engine, _ *Sink) {
-	start, err := engine.Position(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []models.ID
-	for range 5 {
-		want = append(want, publish(t, engine, "a.b", "1").ID, publish(t, engine, "a.c.d", "1").ID)
-		publish(t, engine, "a", "0")
-		publish(t, engine, "ab.c", "0")
-	}
-	for _, patterns := range [][]models.Pattern{{"a.>"}, {"a.*", "a.c.d"}, {"a.b", "a.>", "*.b", "a.*.d"}} {
-		got, recovered := read(t, engine, patterns, start, want[len(want)-1], 100)
-		if diff := cmp.Diff(want, got); diff != "" || !recovered {
-			t.Errorf("%q: recovered %v (-want +got):\n%s", patterns, recovered, diff)
-		}
-	}
-}
-
-// testRemoved runs with three messages a topic.
-func testRemoved(t *testing.T, engine broker.Engine, _ *Sink) {
-	start, err := engine.Position(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	quiet := publish(t, engine, "quiet", "1").ID
-	var busy []models.ID
-	for range 10 {
-		busy = append(busy, publish(t, engine, "busy", "1").ID)
-	}
-	cases := map[string]struct {
-		pattern   models.Pattern
-		after     models.ID
-		limit     int
-		recovered bool
-		want      []models.ID
-	}{
-		"nothing of this topic":         {"quiet", start, 9, true, []models.ID{quiet}},
-		"all that was removed was seen": {"busy", busy[6], 9, true, busy[7:]},
-		"the last removed was not":      {"busy", busy[5], 9, false, busy[7:]},
-		"from the beginning":            {"busy", start, 9, false, busy[7:]},
-		"one of several topics":         {">", quiet, 9, false, busy[7:]},
-		"on the first of several pages": {">", start, 2, false, []models.ID{quiet, busy[7]}},
-		"on a later page":               {">", busy[7], 2, true, busy[8:]},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			got, recovered := read(t, engine, []models.Pattern{c.pattern}, c.after, busy[9], c.limit)
-			if diff := cmp.Diff(c.want, got); diff != "" || recovered != c.recovered {
-				t.Errorf("recovered %v (-want +got):\n%s", recovered, diff)
-			}
-		})
-	}
-}
-
-func testReadUnknown(t *testing.T, engine broker.Engine, _ *Sink) {
-	id := publish(t, engine, "a", "1").ID
-	for name, after := range map[string]models.ID{
-		"another epoch": {Epoch: "other", Sequence: id.Sequence},
-		"the future":    {Epoch: id.Epoch, Sequence: id.Sequence + 1},
-	} {
-		got, recovered := read(t, engine, []models.Pattern{"a"}, after, id, 100)
-		if diff := cmp.Diff([]models.ID{id}, got); diff != "" || recovered {
-			t.Errorf("%s: recovered %v (-want +got):\n%s", name, recovered, diff)
-		}
 	}
 }
 

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"fanfare/broker"
@@ -10,8 +11,9 @@ import (
 )
 
 // Unruly is an engine as remote ones are on a bad day: it delivers late, in batches of
-// any size, and what it has delivered already; told to, it loses messages, goes away
-// and comes back, or comes back as another log. It keeps the contract all the while.
+// any size, and what it has delivered already; what is read of it may end early. Told to,
+// it loses messages, goes away and comes back, or comes back as another log. It keeps the
+// contract all the while.
 type Unruly struct {
 	history broker.History
 	random  *rand.Rand
@@ -74,7 +76,49 @@ func (u *Unruly) Read(ctx context.Context, patterns []models.Pattern, after, upT
 	if err != nil {
 		return broker.Stretch{}, err
 	}
-	return log.Read(ctx, patterns, after, upTo, limit)
+	stretch, err := log.Read(ctx, patterns, after, upTo, limit)
+	if err == nil {
+		u.shorten(&stretch, after)
+	}
+	return stretch, err
+}
+
+// shorten has every other stretch end early, but never where it began.
+func (u *Unruly) shorten(stretch *broker.Stretch, after models.ID) {
+	if after.Epoch != stretch.Newest.Epoch || after.Sequence > stretch.Newest.Sequence {
+		after.Sequence = 0
+	}
+	if stretch.Reached.Sequence <= after.Sequence {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.random.IntN(2) == 0 {
+		return
+	}
+	reached := &stretch.Reached.Sequence
+	*reached = after.Sequence + 1 + u.random.Uint64N(*reached-after.Sequence)
+	stretch.Messages = slices.DeleteFunc(stretch.Messages, func(m *models.Message) bool {
+		return m.ID.Sequence > *reached
+	})
+}
+
+// Tail implements broker.Engine.
+func (u *Unruly) Tail(ctx context.Context, patterns []models.Pattern, upTo models.ID, count int) (models.ID, error) {
+	log, err := u.reach()
+	if err != nil {
+		return models.ID{}, err
+	}
+	return log.Tail(ctx, patterns, upTo, count)
+}
+
+// Purge implements broker.Engine.
+func (u *Unruly) Purge(ctx context.Context, topic models.Topic) error {
+	log, err := u.reach()
+	if err != nil {
+		return err
+	}
+	return log.Purge(ctx, topic)
 }
 
 // Topics implements broker.Engine.
@@ -180,6 +224,8 @@ func (u *Unruly) next() (broker.Batch, bool) {
 type pendingSink struct{ u *Unruly }
 
 func (pendingSink) Admit(context.Context, broker.Batch) error { return nil }
+
+func (pendingSink) Dismiss(broker.Batch) {}
 
 func (s pendingSink) Deliver(batch broker.Batch) int {
 	s.u.change(func() { s.u.pending = append(s.u.pending, batch.Messages...) })

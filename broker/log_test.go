@@ -1,0 +1,290 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fanfare/models"
+)
+
+// deaf is a Sink that takes everything and does nothing with it.
+type deaf struct{}
+
+func (deaf) Admit(context.Context, Batch) error { return nil }
+func (deaf) Deliver(Batch) int                  { return 0 }
+func (deaf) Dismiss(Batch)                      {}
+
+// chronicle is a memory engine beside everything that was ever published to it.
+type chronicle struct {
+	t         *testing.T
+	random    *rand.Rand
+	m         *Memory
+	published []models.Receipt
+}
+
+func newChronicle(t *testing.T, seed uint64, history History) *chronicle {
+	t.Helper()
+	c := &chronicle{t: t, random: rand.New(rand.NewPCG(seed, 1)), m: NewMemory(history)} //nolint:gosec // a test's chance
+	if _, err := c.m.Start(t.Context(), deaf{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.m.Close() })
+	return c
+}
+
+func (c *chronicle) publish(topic models.Topic, size int) {
+	c.t.Helper()
+	receipt, err := c.m.Publish(c.t.Context(), models.Draft{Topic: topic, Data: make([]byte, size)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.published = append(c.published, receipt)
+}
+
+func (c *chronicle) purge(topic models.Topic) {
+	c.t.Helper()
+	if err := c.m.Purge(c.t.Context(), topic); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// split gives the messages after one place and up to another that match, those that are
+// retained and those that are lost.
+func (c *chronicle) split(patterns []models.Pattern, after, upTo uint64) (retained, lost []uint64) {
+	matches := matcher(patterns)
+	for _, r := range c.published {
+		if r.ID.Sequence <= after || r.ID.Sequence > upTo || !matches(r.Topic) {
+			continue
+		}
+		if t := c.m.log.topics[r.Topic]; t != nil && t.find(r.ID.Sequence) != nil {
+			retained = append(retained, r.ID.Sequence)
+		} else {
+			lost = append(lost, r.ID.Sequence)
+		}
+	}
+	return retained, lost
+}
+
+// excused tells whether the log may not know any more what was lost between two places.
+func (c *chronicle) excused(patterns []models.Pattern, after, upTo uint64) bool {
+	if c.m.log.forgotten > after {
+		return true
+	}
+	matches := matcher(patterns)
+	for name, t := range c.m.log.topics {
+		if matches(name) && t.lost > upTo {
+			return true
+		}
+	}
+	return false
+}
+
+// check compares the log with what it should be, and some random reads.
+func (c *chronicle) check() {
+	c.t.Helper()
+	l := c.m.log
+	size, messages, marks, empty := int64(0), 0, 0, 0
+	for name, t := range l.topics {
+		if same, found := l.names.get(string(name)); !found || same != t || t.name != name {
+			c.t.Fatalf("%s is not in the directory", name)
+		}
+		size += topicOverhead
+		messages += t.retained()
+		gone := slices.Concat(t.places[:t.first], t.places[len(t.places):cap(t.places)])
+		if i := slices.IndexFunc(gone, func(p place) bool { return p.message != nil }); i >= 0 {
+			c.t.Fatalf("%s holds on to %v", name, gone[i].message.ID)
+		}
+		for _, p := range t.places[t.first:] {
+			size += entryOverhead + int64(len(p.message.Data))
+			if same, found := l.order.Get(p.sequence); !found || same != t {
+				c.t.Fatalf("%d of %s is not in the order", p.sequence, name)
+			}
+		}
+		if same, found := l.marks.Get(t.removed()); found && same == t {
+			marks++
+		} else if t.first > 0 || t.retained() == 0 {
+			c.t.Fatalf("%s has no mark", name)
+		}
+		if same, found := l.empty.Get(t.removed()); found != (t.retained() == 0) || found && same != t {
+			c.t.Fatalf("%s with %d messages: empty %v", name, t.retained(), found)
+		} else if found {
+			empty++
+		}
+		if t.retained() > l.history.MaxMessagesPerTopic || int(t.count.Load()) != t.retained() || (t.newest.Load() == nil) != (t.retained() == 0) {
+			c.t.Fatalf("%s has %d messages, and says %d", name, t.retained(), t.count.Load())
+		}
+		if t.first > max(2*minRemembered, t.retained()/2) {
+			c.t.Fatalf("%s has %d messages, and remembers %d", name, t.retained(), t.first)
+		}
+	}
+	if size != l.size || size > l.history.MaxBytes {
+		c.t.Fatalf("the log has %d bytes, and says %d, of %d", size, l.size, l.history.MaxBytes)
+	}
+	if l.order.Len() != messages || l.marks.Len() != marks || l.empty.Len() != empty || l.names.len() != len(l.topics) {
+		c.t.Fatalf("%d messages, %d marks, %d empty topics: %d, %d, %d", messages, marks, empty, l.order.Len(), l.marks.Len(), l.empty.Len())
+	}
+}
+
+// read reads page by page, and compares with what it should be.
+func (c *chronicle) read(patterns []models.Pattern, after, upTo uint64, limit int) {
+	c.t.Helper()
+	retained, lost := c.split(patterns, after, upTo)
+	excused := c.excused(patterns, after, upTo)
+	var got []uint64
+	for at := after; ; {
+		stretch, err := c.m.Read(c.t.Context(), patterns, c.m.id(at), c.m.id(upTo), limit)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, m := range stretch.Messages {
+			got = append(got, m.ID.Sequence)
+		}
+		later := slices.ContainsFunc(lost, func(sequence uint64) bool { return sequence > at })
+		if recovered := stretch.Recovered(c.m.id(at)); recovered && later || !recovered && !later && !excused {
+			c.t.Fatalf("%q after %d up to %d: recovered %v, lost are %v", patterns, at, upTo, recovered, lost)
+		}
+		if at = stretch.Reached.Sequence; at >= min(upTo, c.m.log.newest) {
+			break
+		}
+	}
+	if diff := cmp.Diff(retained, got); diff != "" {
+		c.t.Fatalf("%q after %d up to %d (-want +got):\n%s", patterns, after, upTo, diff)
+	}
+}
+
+// TestLogIsWhatWasPublished: over random histories, a log that loses messages for any
+// reason gives exactly what it retains, and says what it has lost, and that alone.
+func TestLogIsWhatWasPublished(t *testing.T) {
+	for name, c := range map[string]struct {
+		history       History
+		topics, steps int
+	}{
+		"few topics":              {History{MaxMessagesPerTopic: 5, MaxAge: time.Hour, MaxBytes: 1 << 30}, 6, 3000},
+		"large topics":            {History{MaxMessagesPerTopic: 700, MaxAge: time.Hour, MaxBytes: 1 << 30}, 2, 4000},
+		"many topics":             {History{MaxMessagesPerTopic: 2, MaxAge: time.Hour, MaxBytes: 1 << 30}, 800, 4000},
+		"few bytes":               {History{MaxMessagesPerTopic: 10, MaxAge: time.Hour, MaxBytes: 100_000}, 30, 3000},
+		"many topics, few bytes":  {History{MaxMessagesPerTopic: 4, MaxAge: time.Hour, MaxBytes: 800_000}, 1000, 4000},
+		"no room for empty ones":  {History{MaxMessagesPerTopic: 4, MaxAge: time.Hour, MaxBytes: 16_000}, 10, 1000},
+		"one message for a topic": {History{MaxMessagesPerTopic: 1, MaxAge: time.Hour, MaxBytes: 1 << 30}, 20, 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const seed = 7
+			log := newChronicle(t, seed, c.history)
+			topic := func() models.Topic {
+				// The square makes some topics busy and others quiet.
+				f := log.random.Float64()
+				return models.Topic(fmt.Sprintf("t%d.%d", log.random.IntN(2), int(f*f*float64(c.topics))))
+			}
+			for step := range c.steps {
+				if log.random.IntN(50) == 0 {
+					log.purge(topic())
+				} else {
+					log.publish(topic(), log.random.IntN(1500))
+				}
+				if step%(c.steps/40) != 0 {
+					continue
+				}
+				log.check()
+				for range 10 {
+					newest := log.m.log.newest
+					after, upTo := log.random.Uint64N(newest+1), log.random.Uint64N(newest+10)
+					patterns := []models.Pattern{
+						">", "*.*", "t0.>", "*.1", "none.>",
+						models.Pattern(topic()), models.Pattern(topic()), models.Pattern(topic()),
+					}
+					log.random.Shuffle(len(patterns), func(i, j int) { patterns[i], patterns[j] = patterns[j], patterns[i] })
+					log.read(patterns[:1+log.random.IntN(3)], after, upTo, []int{7, 100, 10_000}[log.random.IntN(3)])
+				}
+			}
+		})
+	}
+}
+
+// TestManyTopicsAreReadInFewPages: however the messages lie in the topics, and however
+// the topics are asked for, a page gets on by some hundreds of messages.
+func TestManyTopicsAreReadInFewPages(t *testing.T) {
+	log := newChronicle(t, 1, History{MaxMessagesPerTopic: 1000, MaxAge: time.Hour, MaxBytes: 1 << 30})
+	const topics = 2 * maxLookedAt
+	var named []models.Pattern
+	for i := range topics {
+		name := models.Topic(fmt.Sprintf("t.%d", i))
+		named = append(named, models.Pattern(name))
+		log.publish(name, 1)
+	}
+	for range 300 {
+		log.publish("t.0", 1) // one topic that is ahead of all others
+	}
+	if _, all := log.m.list([]models.Pattern{">"}); all {
+		t.Error("all topics were listed for a pattern")
+	}
+	if list, all := log.m.list(named); !all || len(list) != topics {
+		t.Error("topics that are named were not listed")
+	}
+	for name, patterns := range map[string][]models.Pattern{"a pattern": {">"}, "names": named} {
+		pages, got := 0, 0
+		for at := log.m.id(0); at.Sequence < log.m.log.newest; pages++ {
+			stretch, err := log.m.Read(t.Context(), patterns, at, log.m.id(log.m.log.newest), 10_000)
+			if err != nil || !stretch.Recovered(at) || len(stretch.Messages) > maxStretch {
+				t.Fatalf("%s: %d messages, %v", name, len(stretch.Messages), err)
+			}
+			at = stretch.Reached
+			got += len(stretch.Messages)
+		}
+		if got != topics+300 || pages > 50 {
+			t.Errorf("%s: %d messages in %d pages", name, got, pages)
+		}
+	}
+}
+
+// TestForgottenTopicsShareAMark: of topics that had something and are not remembered any
+// more, whoever asks is told that something is lost.
+func TestForgottenTopicsShareAMark(t *testing.T) {
+	const kept, remembered = maxListed + 50, 64
+	log := newChronicle(t, 1, History{
+		MaxMessagesPerTopic: 10, MaxAge: time.Hour, MaxBytes: remembered * topicOverhead * emptyShare,
+	})
+	for i := range remembered + 10 {
+		name := models.Topic(fmt.Sprintf("gone.%d", i))
+		log.publish(name, 1)
+		log.purge(name)
+	}
+	for i := range kept {
+		log.publish(models.Topic(fmt.Sprintf("kept.%d", i)), 1)
+	}
+	log.check()
+	newest := log.m.id(log.m.log.newest)
+	for name, c := range map[string]struct {
+		patterns  []models.Pattern
+		after     uint64
+		recovered bool
+	}{
+		"forgotten, by its name":         {[]models.Pattern{"gone.9"}, 0, false},
+		"forgotten, by its name, seen":   {[]models.Pattern{"gone.9"}, 10, true},
+		"never heard of":                 {[]models.Pattern{"none"}, 0, false},
+		"never heard of, from later on":  {[]models.Pattern{"none"}, 10, true},
+		"by a pattern":                   {[]models.Pattern{"*.9"}, 9, false},
+		"by a pattern, seen":             {[]models.Pattern{"*.9"}, 10, true},
+		"among many":                     {[]models.Pattern{"kept.>", "gone.9"}, 9, false},
+		"among many, seen":               {[]models.Pattern{"kept.>", "gone.9"}, 10, true},
+		"empty, by its name":             {[]models.Pattern{"gone.10"}, 10, false},
+		"empty, by its name, seen":       {[]models.Pattern{"gone.10"}, 11, true},
+		"empty, by a pattern":            {[]models.Pattern{"gone.10", "*.1"}, 10, false},
+		"empty, among many":              {[]models.Pattern{"kept.>", "gone.10"}, 10, false},
+		"empty, among many, seen":        {[]models.Pattern{"kept.>", "gone.10"}, 11, true},
+		"another one, new since":         {[]models.Pattern{"kept.1"}, 0, false},
+		"another one, beside empty ones": {[]models.Pattern{"kept.1"}, 10, true},
+		"others, beside empty ones":      {[]models.Pattern{"*.100"}, 10, true},
+		"many others, beside empty ones": {[]models.Pattern{"kept.*"}, 10, true},
+	} {
+		stretch, err := log.m.Read(t.Context(), c.patterns, log.m.id(c.after), newest, 1000)
+		if recovered := stretch.Recovered(log.m.id(c.after)); err != nil || recovered != c.recovered {
+			t.Errorf("%s: recovered %v up to %v, %v", name, recovered, stretch.Removed, err)
+		}
+	}
+}
