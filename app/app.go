@@ -58,6 +58,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
 		MaxAge:              config.History.MaxAge,
 		MaxBytes:            int64(config.History.MaxBytes),
+		IdempotencyWindow:   config.History.IdempotencyWindow,
 	})
 	frameSize := int(config.Limits.MessageSize + frameOverhead)
 	a.pubsub, err = broker.New(context.Background(), engine, broker.Options{

@@ -82,6 +82,11 @@ type HistoryConfig struct {
 	// MaxBytes is the size of all messages kept, over all topics. It is held in memory.
 	// Default 256MiB.
 	MaxBytes ByteSize `koanf:"max_bytes"`
+
+	// IdempotencyWindow is for how long an idempotency key stands for the message that was
+	// published with it first. Keys take up to a quarter of MaxBytes beside the messages; with more,
+	// the oldest is forgotten before its time. Default 2m.
+	IdempotencyWindow time.Duration `koanf:"idempotency_window"`
 }
 
 // LimitsConfig bounds what clients can make the server hold.
@@ -141,6 +146,7 @@ func DefaultConfig() Config {
 			MaxMessagesPerTopic: 1000,
 			MaxAge:              time.Hour,
 			MaxBytes:            256 * MiB,
+			IdempotencyWindow:   2 * time.Minute,
 		},
 		Limits: LimitsConfig{
 			MessageSize:            1 * MiB,

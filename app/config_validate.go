@@ -47,6 +47,7 @@ func (c Config) validate() []error {
 		v.want("history.max_bytes", c.History.MaxBytes,
 			fmt.Sprintf("more than limits.message_size (%v) and %v", c.Limits.MessageSize, frameOverhead))
 	}
+	v.positiveDuration("history.idempotency_window", c.History.IdempotencyWindow)
 
 	v.positiveSize("limits.message_size", c.Limits.MessageSize)
 	if c.Limits.OutboxSize-c.Limits.MessageSize <= frameOverhead {
