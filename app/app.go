@@ -75,11 +75,12 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	a.carrier, err = transport.New(transport.Options{
-		Mode:      config.Transport.Mode,
-		FrameSize: frameSize,
-		Silence:   config.Transport.PingInterval + config.Transport.PongTimeout,
-		Linger:    min(closeLinger, config.Server.ShutdownTimeout/3),
-		Logger:    logger,
+		Mode:        config.Transport.Mode,
+		Connections: a.clients,
+		FrameSize:   frameSize,
+		Silence:     config.Transport.PingInterval + config.Transport.PongTimeout,
+		Linger:      min(closeLinger, config.Server.ShutdownTimeout/3),
+		Logger:      logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())

@@ -24,12 +24,17 @@ func (s *server) subscribed(pattern string) foreign {
 
 // subscribeRaw is a client without a goroutine of its own, with a short pattern. It
 // returns when it has the ack.
-func subscribeRaw(address, pattern string) (*net.TCPConn, error) {
+func subscribeRaw(address, pattern string) (tcp *net.TCPConn, err error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	tcp := conn.(*net.TCPConn)
+	tcp = conn.(*net.TCPConn)
+	defer func() {
+		if err != nil {
+			_ = conn.Close()
+		}
+	}()
 	request := `{"action":"subscribe","topic":"` + pattern + `"}`
 	_ = tcp.SetDeadline(time.Now().Add(patience))
 	_, err = io.WriteString(tcp, "GET /ws HTTP/1.1\r\nHost: "+address+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+

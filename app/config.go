@@ -101,6 +101,7 @@ type LimitsConfig struct {
 
 	// Clients is how many clients may be connected at a time. Each has a descriptor. Default 0:
 	// as many as the process may have descriptors, less 1000, or less a quarter if that is less.
+	// It is never more than that.
 	Clients int `koanf:"clients"`
 
 	// SubscriptionsPerClient is how many patterns one client may be subscribed to. Default 1000.

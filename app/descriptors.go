@@ -4,11 +4,12 @@ package app
 // the server itself; a quarter of them if that is less.
 const descriptorReserve = 1000
 
-// maxClients is how many clients the server takes: what is configured or, if that is 0,
-// as many as there are descriptors, less a reserve. 0 is no limit.
+// maxClients is how many clients the server takes: as many as there are descriptors, less a
+// reserve, or as many as are configured if that is less. 0 is no limit, of any of them.
 func maxClients(configured, descriptors int) int {
-	if configured > 0 {
+	most := descriptors - min(descriptorReserve, descriptors/4)
+	if configured > 0 && (most == 0 || configured < most) {
 		return configured
 	}
-	return descriptors - min(descriptorReserve, descriptors/4)
+	return most
 }

@@ -11,7 +11,7 @@ func TestMaxClients(t *testing.T) {
 		"few descriptors":            {descriptors: 1024, want: 768},
 		"very few":                   {descriptors: 64, want: 48},
 		"descriptors without limit":  {want: 0},
-		"configured, beyond a limit": {configured: 9999, descriptors: 64, want: 9999},
+		"configured, beyond a limit": {configured: 9999, descriptors: 64, want: 48},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

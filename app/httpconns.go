@@ -1,10 +1,10 @@
 package app
 
 import (
-	"cmp"
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -13,15 +13,17 @@ import (
 // answered yet.
 const stateHandling = fasthttp.StateClosed + 1
 
+// minShedAge is how long a connection may take to begin a request, or the next, before it
+// can be spared.
+const minShedAge = 100 * time.Millisecond
+
 // httpConns knows the connections that are neither closed nor WebSockets. At shutdown
 // fasthttp waits for those of them that it cannot see through: browsers open some in
 // advance, and some peers never finish their request or take their answer. And when the
 // server runs out of descriptors, those without a request have to go.
 type httpConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]httpConn
-	// changes counts the changes of state.
-	changes uint64
+	mu      sync.Mutex
+	conns   map[net.Conn]httpConn
 	closing bool
 }
 
@@ -29,8 +31,7 @@ type httpConns struct {
 type httpConn struct {
 	net.Conn
 	state fasthttp.ConnState
-	// since is the change of state that brought it there.
-	since uint64
+	since time.Time
 }
 
 func newHTTPConns() *httpConns {
@@ -55,8 +56,7 @@ func (c *httpConns) track(conn net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateHijacked, fasthttp.StateClosed:
 		delete(c.conns, conn)
 	default:
-		c.changes++
-		c.conns[conn] = httpConn{Conn: conn, state: state, since: c.changes}
+		c.conns[conn] = httpConn{Conn: conn, state: state, since: time.Now()}
 		if c.closing && state == fasthttp.StateNew {
 			_ = conn.Close()
 		}
@@ -64,24 +64,22 @@ func (c *httpConns) track(conn net.Conn, state fasthttp.ConnState) {
 }
 
 // shed closes up to n connections that have no request under way: those that have been
-// idle, or at sending one, for longest. It counts them. No more than half of them go at a
-// time, so that who has just come gets to it.
+// idle, or at sending one, for longest, and for minShedAge at least, so that who has just
+// come gets to it. It counts them.
 func (c *httpConns) shed(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	oldest, spare := make([]httpConn, 0, n+1), 0
+	oldest, now := make([]httpConn, 0, n+1), time.Now()
 	for _, conn := range c.conns {
-		if conn.state == stateHandling {
+		if conn.state == stateHandling || now.Sub(conn.since) < minShedAge {
 			continue
 		}
-		spare++
-		at, _ := slices.BinarySearchFunc(oldest, conn, func(a, b httpConn) int { return cmp.Compare(a.since, b.since) })
+		at, _ := slices.BinarySearchFunc(oldest, conn, func(a, b httpConn) int { return a.since.Compare(b.since) })
 		if at < n {
 			oldest = slices.Insert(oldest, at, conn)
 			oldest = oldest[:min(n, len(oldest))]
 		}
 	}
-	oldest = oldest[:min(len(oldest), (spare+1)/2)]
 	for _, conn := range oldest {
 		_ = conn.Close()
 		delete(c.conns, conn.Conn)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/valyala/fasthttp"
@@ -33,6 +35,7 @@ func TestShed(t *testing.T) {
 		idle     = fasthttp.StateIdle
 		hijacked = fasthttp.StateHijacked
 		closed   = fasthttp.StateClosed
+		pause    = -1 // time passes
 	)
 	tests := map[string]struct {
 		steps []step
@@ -40,20 +43,26 @@ func TestShed(t *testing.T) {
 		want  []string
 	}{
 		"nothing":                     {n: 2},
-		"the only one":                {steps: []step{{"a", fresh}}, n: 2, want: []string{"a"}},
-		"oldest first":                {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}, {"d", fresh}}, n: 2, want: []string{"a", "b"}},
-		"no more than asked for":      {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}, {"d", fresh}}, n: 1, want: []string{"a"}},
-		"no more than half":           {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}}, n: 9, want: []string{"a", "b"}},
-		"idle since the last request": {steps: []step{{"a", idle}, {"b", fresh}, {"a", reading}, {"a", idle}}, n: 1, want: []string{"b"}},
-		"half a request as nothing":   {steps: []step{{"a", reading}, {"b", fresh}, {"c", idle}, {"d", reading}}, n: 3, want: []string{"a", "b"}},
-		"none that is being answered": {steps: []step{{"a", reading}, {"a", stateHandling}, {"b", fresh}}, n: 2, want: []string{"b"}},
-		"none that has gone":          {steps: []step{{"a", fresh}, {"b", fresh}, {"a", closed}, {"b", hijacked}}, n: 2},
+		"the only one":                {steps: []step{{"a", fresh}, {"", pause}}, n: 2, want: []string{"a"}},
+		"none that has just come":     {steps: []step{{"a", fresh}, {"", pause}, {"b", fresh}}, n: 2, want: []string{"a"}},
+		"none that has just ended":    {steps: []step{{"a", reading}, {"", pause}, {"a", idle}}, n: 2},
+		"oldest first":                {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}, {"d", fresh}, {"", pause}}, n: 2, want: []string{"a", "b"}},
+		"no more than asked for":      {steps: []step{{"a", fresh}, {"b", fresh}, {"c", fresh}, {"d", fresh}, {"", pause}}, n: 1, want: []string{"a"}},
+		"idle since the last request": {steps: []step{{"a", idle}, {"b", fresh}, {"a", reading}, {"a", idle}, {"", pause}}, n: 1, want: []string{"b"}},
+		"half a request as nothing":   {steps: []step{{"a", reading}, {"b", fresh}, {"c", idle}, {"d", reading}, {"", pause}}, n: 3, want: []string{"a", "b", "c"}},
+		"none that is being answered": {steps: []step{{"a", reading}, {"a", stateHandling}, {"b", fresh}, {"", pause}}, n: 2, want: []string{"b"}},
+		"none that has gone":          {steps: []step{{"a", fresh}, {"b", fresh}, {"a", closed}, {"b", hijacked}, {"", pause}}, n: 2},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, inBubble(func(t *testing.T) {
 			var closed []string
 			conns, named := newHTTPConns(), make(map[string]net.Conn)
 			for _, s := range tt.steps {
+				if s.state == pause {
+					time.Sleep(minShedAge)
+					continue
+				}
+				time.Sleep(time.Millisecond)
 				if named[s.name] == nil {
 					named[s.name] = &namedConn{name: s.name, closed: &closed}
 				}
@@ -72,6 +81,11 @@ func TestShed(t *testing.T) {
 					t.Errorf("%s was closed twice", name)
 				}
 			}
-		})
+		}))
 	}
+}
+
+// inBubble gives a test a clock of its own.
+func inBubble(test func(t *testing.T)) func(t *testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
 }

@@ -13,8 +13,13 @@ import (
 // messageOverhead is what a message in flight costs besides its data, in bytes, roughly.
 const messageOverhead = 512
 
-// budget bounds the messages that are published and not yet taken by the shards, in
-// bytes and thereby in number. Its methods may be called concurrently.
+// maxWork is how many deliveries, one for each matching subscription, may be under way when
+// another message is let in: a fraction of a second of the shards' time.
+const maxWork = 1 << 18
+
+// budget bounds the messages that are published and not yet taken by the shards: in bytes,
+// and thereby in number, and by the work that they are. The last may be exceeded by as many
+// messages as wait for it. Its methods may be called concurrently.
 type budget struct {
 	size int64
 	wait time.Duration
@@ -23,6 +28,10 @@ type budget struct {
 	mu sync.Mutex
 	// excess is by how much the batch that is let in exceeds size.
 	excess int64
+	// work counts deliveries under way. While it is more than maxWork, eased is what is
+	// closed when it is not any more.
+	work  int
+	eased chan struct{}
 }
 
 func newBudget(size int64, wait time.Duration) *budget {
@@ -37,10 +46,10 @@ func (b *budget) take(ctx context.Context, batch Batch) error {
 		need += cost(m)
 	}
 	excess := max(need-b.size, 0)
-	if !b.room.TryAcquire(need - excess) {
+	if eased := b.strained(); eased != nil || !b.room.TryAcquire(need-excess) {
 		ctx, cancel := context.WithTimeout(ctx, b.wait)
 		defer cancel()
-		if b.room.Acquire(ctx, need-excess) != nil {
+		if eased != nil && wait(ctx, eased) != nil || b.room.Acquire(ctx, need-excess) != nil {
 			return &models.Error{
 				Code:       models.CodeOverloaded,
 				Message:    "messages are published faster than they can be delivered",
@@ -54,6 +63,34 @@ func (b *budget) take(ctx context.Context, batch Batch) error {
 		b.mu.Unlock()
 	}
 	return nil
+}
+
+// strained gives what to wait for if there is too much work, else nil.
+func (b *budget) strained() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.eased
+}
+
+// begin adds work, however much there is.
+func (b *budget) begin(deliveries int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.work += deliveries
+	if b.work > maxWork && b.eased == nil {
+		b.eased = make(chan struct{})
+	}
+}
+
+// done takes away what begin has added.
+func (b *budget) done(deliveries int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.work -= deliveries
+	if b.work <= maxWork && b.eased != nil {
+		close(b.eased)
+		b.eased = nil
+	}
 }
 
 // giveBack ends a message's flight.

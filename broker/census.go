@@ -3,7 +3,6 @@ package broker
 import (
 	"maps"
 	"sync"
-	"time"
 
 	"fanfare/models"
 )
@@ -33,7 +32,7 @@ func (c *census) enter(t models.Transport) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fullLocked() {
-		return errTooManyClients()
+		return models.ErrTooManyClients()
 	}
 	c.total++
 	c.clients[t]++
@@ -54,7 +53,7 @@ func (c *census) admits() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fullLocked() {
-		return errTooManyClients()
+		return models.ErrTooManyClients()
 	}
 	return nil
 }
@@ -66,12 +65,4 @@ func (c *census) counts() (clients map[models.Transport]int, closes map[models.C
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.clients), maps.Clone(c.closes)
-}
-
-func errTooManyClients() error {
-	return &models.Error{
-		Code:       models.CodeTooManyClients,
-		Message:    "the server has as many clients as it takes",
-		RetryAfter: time.Second,
-	}
 }

@@ -41,8 +41,9 @@ type Client struct {
 	listed  int32
 	replays []*replay
 
-	// hasRoom is set when room is called, and cleared by the shard.
-	hasRoom atomic.Bool
+	// hasRoom is set when room is called, and cleared by the shard. disconnecting tells that
+	// the client's close is queued.
+	hasRoom, disconnecting atomic.Bool
 
 	// Set by newClient, never changed. removed is done when the shard is done with the
 	// client.

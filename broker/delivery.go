@@ -10,6 +10,8 @@ import (
 // delivery is a message on its way through the shards.
 type delivery struct {
 	message *models.Message
+	// subscriptions counts those that matched when it was published.
+	subscriptions int
 	// waiting counts the shards that have not taken it yet.
 	waiting atomic.Int32
 

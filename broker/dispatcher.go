@@ -80,7 +80,8 @@ func (d *dispatcher) deliverLocked(m *models.Message) (subscriptions int) {
 		d.budget.giveBack(m)
 		return 0
 	}
-	e := event{delivery: &delivery{message: m}}
+	d.budget.begin(subscriptions)
+	e := event{delivery: &delivery{message: m, subscriptions: subscriptions}}
 	e.delivery.waiting.Store(int32(bits.OnesCount64(uint64(shards)))) //nolint:gosec // at most 64
 	for ; shards != 0; shards &= shards - 1 {
 		d.shards[bits.TrailingZeros64(uint64(shards))].queue.push(e)
@@ -165,12 +166,15 @@ func (d *dispatcher) end(c *Client, removed []*subscription, apply change) {
 	d.count(removed, d.interests.remove)
 }
 
-// markHeartbeat queues a heartbeat for a shard, at its place in the order.
-func (d *dispatcher) markHeartbeat(s *shard) {
+// seenBy gives the position if the shard, which asks, has nothing of before it left to do.
+// Otherwise it is what the shard has seen before.
+func (d *dispatcher) seenBy(s *shard) models.ID {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	position := d.position
-	s.queue.push(event{apply: func(s *shard) { s.beat(position) }})
+	if s.queue.isEmpty() {
+		return d.position
+	}
+	return s.seen
 }
 
 // queue gives a change its place in the order.

@@ -145,7 +145,11 @@ func (p *PubSub) DisconnectUser(_ context.Context, _ models.Caller, user string,
 	return count
 }
 
+// disconnect queues the close of a client, once: the first reason counts.
 func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
+	if c.disconnecting.Swap(true) {
+		return
+	}
 	c.shard.queue.push(event{apply: func(s *shard) { s.close(c, reason) }})
 }
 

@@ -47,6 +47,12 @@ func (q *queue) signal() {
 	}
 }
 
+func (q *queue) isEmpty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.events) == 0
+}
+
 // take gives everything queued, and leaves the emptied slice to be filled next.
 func (q *queue) take(emptied []event) []event {
 	q.mu.Lock()

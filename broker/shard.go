@@ -34,8 +34,11 @@ type shard struct {
 	outboxSize int
 	stopped    chan struct{}
 
-	// Owned by the goroutine.
+	// Owned by the goroutine. ticks are the heartbeat's. seen is a place in the log up to
+	// which all that is for the shard has been queued for its clients.
+	ticks     <-chan time.Time
 	heartbeat *heartbeat
+	seen      models.ID
 	// subscribers are live, replaying wait for a replay.
 	subscribers, replaying *subscribers
 	watchers               *watchers
@@ -80,35 +83,32 @@ func (s *shard) run() {
 	ticker := time.NewTicker(s.heartbeat.tick)
 	defer ticker.Stop()
 	var events []event
+	s.ticks = ticker.C
 	for !s.stopping || s.heartbeat.clients > 0 {
 		if len(s.dirty) == 0 && len(s.hungry) == 0 {
 			select {
 			case <-s.queue.wake:
-			case <-ticker.C:
-				s.order.markHeartbeat(s)
-			}
-		} else {
-			select {
-			case <-ticker.C:
-				s.order.markHeartbeat(s)
-			default:
+			case <-s.ticks:
+				s.seen = s.order.seenBy(s)
+				s.beat()
 			}
 		}
 		events = s.queue.take(events)
 		s.applyAll(events)
-		clear(events)
 		if cap(events) > maxKeptEvents {
 			events = nil
 		}
 	}
 }
 
-// applyAll applies events in order, with a round of flushing and feeding after every batch
-// and at the end. A batch is not larger than what a round writes for a client, so that
-// nobody who keeps up falls behind.
+// applyAll applies events in order, and lets go of them. After every batch and at the end
+// comes what waits besides: heartbeats, flushing, feeding. A batch is not larger than what
+// a round writes for a client, so that nobody who keeps up falls behind.
 func (s *shard) applyAll(events []event) {
 	count, size := 0, 0
-	for _, e := range events {
+	for i := range events {
+		e := events[i]
+		events[i] = event{}
 		if e.delivery != nil {
 			size += len(e.delivery.message.Data)
 			s.deliver(e.delivery)
@@ -116,10 +116,19 @@ func (s *shard) applyAll(events []event) {
 			e.apply(s)
 		}
 		if count++; count == batchSize || size >= writeSize {
-			s.flushRound()
-			s.feedRound()
+			s.rounds()
 			count, size = 0, 0
 		}
+	}
+	s.rounds()
+}
+
+// rounds does a round of everything that must not wait for the end of the queue.
+func (s *shard) rounds() {
+	select {
+	case <-s.ticks:
+		s.beat()
+	default:
 	}
 	s.flushRound()
 	s.feedRound()
@@ -132,6 +141,7 @@ func (s *shard) stop() {
 
 // deliver queues a message for every client that has a matching subscription, once.
 func (s *shard) deliver(d *delivery) {
+	s.seen = d.message.ID
 	if s.replaying.count > 0 {
 		s.hold(d)
 	}
@@ -151,6 +161,7 @@ func (s *shard) deliver(d *delivery) {
 	}
 	if d.waiting.Add(-1) == 0 {
 		s.budget.giveBack(d.message)
+		s.budget.done(d.subscriptions)
 	}
 }
 
@@ -191,22 +202,21 @@ func (s *shard) tellGap() {
 	s.subscribers.each(func(sub *subscription) {
 		s.send(sub.client, models.NewGapNotice(sub.pattern))
 	})
-	s.replaying.each(func(sub *subscription) { sub.replay.gap = true })
+	s.replaying.each(func(sub *subscription) { sub.replay.holdGap() })
 }
 
-// beat sends a heartbeat to every client that is due for one. All that the log has up to
-// the position has been queued for its subscribers: who is live and heard nothing for an
-// interval is told of it.
-func (s *shard) beat(position models.ID) {
+// beat sends a heartbeat to every client that is due for one. Who is live and heard nothing
+// for an interval is told what the shard has seen of the log.
+func (s *shard) beat() {
 	wire := -1
 	var alive, moved frame
 	s.heartbeat.next(func(c *Client) {
 		if c.wire != wire {
 			wire = c.wire
-			alive, moved = ownFrame(c.format.Heartbeat(models.ID{})), ownFrame(c.format.Heartbeat(position))
+			alive, moved = ownFrame(c.format.Heartbeat(models.ID{})), ownFrame(c.format.Heartbeat(s.seen))
 		}
 		f := alive
-		if c.isQuiet(position) {
+		if c.isQuiet(s.seen) {
 			f = moved
 		}
 		if len(f.bytes()) > 0 {
@@ -218,9 +228,9 @@ func (s *shard) beat(position models.ID) {
 // isQuiet tells whether the client should be told of the position: since the last
 // heartbeat the log has gone on and nothing of it was for the client. It remembers for the
 // next time.
-func (c *Client) isQuiet(position models.ID) bool {
+func (c *Client) isQuiet(seen models.ID) bool {
 	delivered, beat := c.delivered.Load(), &c.beat
-	quiet := c.listed > 0 && len(c.replays) == 0 && delivered == beat.delivered && position.Sequence != beat.position
-	beat.delivered, beat.position = delivered, position.Sequence
+	quiet := c.listed > 0 && len(c.replays) == 0 && delivered == beat.delivered && seen.Sequence != beat.position
+	beat.delivered, beat.position = delivered, seen.Sequence
 	return quiet
 }

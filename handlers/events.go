@@ -58,7 +58,7 @@ func (a *api) events(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
+	if err := a.admitsClient(c); err != nil {
 		return err
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store, no-transform")

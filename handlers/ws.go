@@ -31,11 +31,23 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if !websocket.IsWebSocketUpgrade(c) || !staysOpen(c) || err != nil || len(key) != 16 {
 		return requireUpgrade(c)
 	}
-	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
+	if err := a.admitsClient(c); err != nil {
 		return err
 	}
 	c.Locals(callerKey, caller(c))
 	return c.Next()
+}
+
+// admitsClient is nil when a connection would become a client, else it says why not. Those
+// that have left and linger still count.
+func (a *api) admitsClient(c *fiber.Ctx) error {
+	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
+		return err
+	}
+	if !a.Carrier.HasRoom() {
+		return models.ErrTooManyClients()
+	}
+	return nil
 }
 
 // staysOpen tells whether the connection can outlive the request. After any other,

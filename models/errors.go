@@ -56,6 +56,15 @@ func ErrShuttingDown() *Error {
 	return &Error{Code: CodeShuttingDown, Message: "the server is shutting down", RetryAfter: time.Second}
 }
 
+// ErrTooManyClients answers who comes when there is no place.
+func ErrTooManyClients() *Error {
+	return &Error{
+		Code:       CodeTooManyClients,
+		Message:    "the server has as many clients as it takes",
+		RetryAfter: time.Second,
+	}
+}
+
 // AsError gives the Error in err's chain, or one of CodeInternal that tells nothing.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -33,8 +33,10 @@ const (
 	ModeGoroutine Mode = "goroutine"
 )
 
-// Options configures a Carrier. Every field must be set.
+// Options configures a Carrier. Every field but Connections must be set.
 type Options struct {
+	// Connections bounds the connections, those that linger included; 0 for no limit.
+	Connections int
 	// Mode is how sockets are read.
 	Mode Mode
 	// FrameSize bounds a message from a peer, in bytes. More closes with 1009.
@@ -126,19 +128,20 @@ func (t *Carrier) AcceptOneWay(hijacked net.Conn, format models.Format) (*Conn, 
 
 // takeOver gives a Conn the socket below a connection.
 func (t *Carrier) takeOver(hijacked net.Conn, c *Conn) (*Conn, error) {
+	if err := t.enter(); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
 	socket, err := t.socketBelow(hijacked, c.oneWay)
 	if err != nil {
+		t.leave()
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	c.carrier, c.socket = t, socket
 	c.state.Store(serving) // by nobody, until Serve
 	if err := socket.begin(c); err != nil {
 		socket.close()
+		t.leave()
 		return nil, fmt.Errorf("transport: %w", err)
-	}
-	if !t.enter() {
-		socket.close()
-		return nil, fmt.Errorf("transport: %w", net.ErrClosed)
 	}
 	t.wheel.add(c)
 	return c, nil
@@ -220,15 +223,32 @@ func (t *Carrier) closeLoops() error {
 	return errors.Join(errs...)
 }
 
-// enter counts a connection, unless the Carrier is closing.
-func (t *Carrier) enter() bool {
+// HasRoom tells whether another connection would be accepted.
+func (t *Carrier) HasRoom() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closing {
-		return false
+	return !t.fullLocked()
+}
+
+func (t *Carrier) fullLocked() bool {
+	return t.options.Connections > 0 && t.live >= t.options.Connections
+}
+
+// errFull says that there are as many connections as there may be.
+var errFull = errors.New("too many connections")
+
+// enter counts a connection, unless there are too many or the Carrier is closing.
+func (t *Carrier) enter() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closing:
+		return net.ErrClosed
+	case t.fullLocked():
+		return errFull
 	}
 	t.live++
-	return true
+	return nil
 }
 
 func (t *Carrier) leave() {

@@ -116,6 +116,13 @@ func (c *Conn) Serve(session Session) {
 	go c.serve()
 }
 
+// tookSome notes that the peer has made room for more: it may be slow, but it lives.
+func (c *Conn) tookSome() {
+	if heard := c.heard.Load(); heard != handling {
+		c.heard.CompareAndSwap(heard, c.carrier.wheel.now.Load())
+	}
+}
+
 // wake sees to it that what there may be to read is read.
 func (c *Conn) wake() {
 	for {

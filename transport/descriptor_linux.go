@@ -128,9 +128,20 @@ func (d *descriptor) interrupt() { d.conn.wake() }
 func (d *descriptor) closeWrite() { d.shutdown(unix.SHUT_WR) }
 
 func (d *descriptor) cut() {
+	d.forgetUnsent()
 	d.shutdown(unix.SHUT_RDWR)
 	d.hasRoom()
 	d.conn.wake()
+}
+
+// forgetUnsent has close drop what is not sent by then: the kernel would keep it, for a peer
+// that takes nothing, for minutes.
+func (d *descriptor) forgetUnsent() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		_ = unix.SetsockoptLinger(d.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
 }
 
 func (d *descriptor) shutdown(how int) {

@@ -70,7 +70,11 @@ func (l *loop) run() {
 			if d == nil {
 				continue
 			}
-			if events[i].Events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+			switch {
+			case events[i].Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
+				d.hasRoom()
+			case events[i].Events&unix.EPOLLOUT != 0:
+				d.conn.tookSome()
 				d.hasRoom()
 			}
 			if events[i].Events&^unix.EPOLLOUT != 0 {

@@ -19,7 +19,8 @@ const (
 // stream is a socket of Go's, whatever lies below it: reading waits in a goroutine, and
 // while the socket is full so does a goroutine that writes.
 type stream struct {
-	// Set by newStream, never changed.
+	// Set by newStream and begin, never changed.
+	owner   *Conn
 	conn    net.Conn
 	direct  *directWriter
 	lenders *lenders
@@ -47,7 +48,10 @@ func newStream(conn net.Conn, l *lenders) *stream {
 	return &stream{conn: conn, direct: newDirectWriter(conn, &l.attempts), lenders: l}
 }
 
-func (s *stream) begin(*Conn) error { return nil }
+func (s *stream) begin(c *Conn) error {
+	s.owner = c
+	return nil
+}
 
 // read waits with a small buffer. If that was full, there is probably more, and the next
 // read takes a large one.
@@ -100,6 +104,9 @@ func (s *stream) write(b []byte, room func()) (int, error) {
 // writeRest writes what the socket did not take at once, and then asks for more.
 func (s *stream) writeRest() {
 	_, err := s.conn.Write(s.rest)
+	if err == nil {
+		s.owner.tookSome()
+	}
 	s.mu.Lock()
 	room := s.room
 	s.err, s.rest, s.room = err, nil, nil
@@ -130,6 +137,11 @@ func (s *stream) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.isCut = true
+	if tcp, ok := s.conn.(*net.TCPConn); ok {
+		// What is not sent by now never will be: without this the kernel would keep it, for a
+		// peer that takes nothing, for minutes.
+		_ = tcp.SetLinger(0)
+	}
 	_ = s.conn.SetDeadline(longAgo())
 }
 

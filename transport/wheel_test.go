@@ -156,3 +156,23 @@ func TestWheelAgainstATable(t *testing.T) {
 		}
 	}
 }
+
+// TestMakingRoomIsNoSilence: a peer that takes what is written is there, even if it sends
+// nothing.
+func TestMakingRoomIsNoSilence(t *testing.T) {
+	w := newWheel(80*time.Millisecond, 80*time.Millisecond)
+	c, s := newFake(w)
+	c.carrier = &Carrier{wheel: w}
+	for range 100 {
+		w.advance()
+		c.tookSome()
+	}
+	if s.interrupted {
+		t.Error("interrupted")
+	}
+	c.heard.Store(handling)
+	c.tookSome()
+	if c.heard.Load() != handling {
+		t.Error("what it sent is not being answered any more")
+	}
+}
