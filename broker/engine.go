@@ -57,8 +57,8 @@ type Engine interface {
 // Stretch is a part of the log.
 type Stretch struct {
 	Messages []*models.Message
-	// Removed is the furthest place from which a message that matched, or may have
-	// matched, was removed. Who has seen the log up to there, or further, has missed
+	// Removed is the furthest place up to upTo from which a message that matched, or may
+	// have matched, was removed. Who has seen the log up to there, or further, has missed
 	// nothing but Messages; to whom it moved on while reading page by page, has.
 	Removed models.ID
 	// Reached is the place up to which this is all: beyond it the next Read goes on. It

@@ -15,7 +15,7 @@ const (
 	// maxStretch and maxStretchSize bound the messages of a stretch, and the bytes of
 	// their data; the first message may have more.
 	maxStretch     = 512
-	maxStretchSize = 1 << 20
+	maxStretchSize = 256 << 10
 	// maxListed is how many topics patterns may match beside those that they name, and
 	// maxLookedAt how many are looked at to find them. With more, the log is walked.
 	maxListed   = 256
@@ -39,7 +39,7 @@ type reading struct {
 	removed, reached uint64
 }
 
-// Read implements Engine. A stretch has at most 512 messages, and 1 MiB of data or one
+// Read implements Engine. A stretch has at most 512 messages, and 256 KiB of data or one
 // message. An upTo of another epoch is before everything in this log.
 //
 // Removed is never beyond upTo. That it is beyond after means that something was lost there,

@@ -164,7 +164,7 @@ func TestMemoryBoundsAge(t *testing.T) {
 // TestMemoryEndsAStretchAtItsSize: a stretch has some data and not more, but one message
 // whatever its size.
 func TestMemoryEndsAStretchAtItsSize(t *testing.T) {
-	const size = 1 << 20
+	const size = 256 << 10
 	m := startMemory(t, enginetest.Generous())
 	start, err := m.Position(t.Context())
 	if err != nil {
