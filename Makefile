@@ -60,6 +60,7 @@ docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
 
 e2e: build e2e-tools web/e2e/node_modules/.package-lock.json ## Test the binary with Chromium, Node and Python
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
+	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare FANFARE_TRANSPORT_MODE=goroutine npm run test:sockets
 
 fmt: ## Format the Go code
 	@$(gofiles) | xargs -0 $(gofmt) -w
