@@ -52,23 +52,27 @@ func TestHeartbeatsGoOnInABacklog(t *testing.T) {
 // is applied.
 func TestAppliedEventsAreLetGo(t *testing.T) {
 	r := newRig(t, 1<<20)
-	m := &models.Message{ID: models.ID{Epoch: "e", Sequence: 1}, Topic: "a", Data: []byte("1")}
-	if err := r.shard.budget.take(t.Context(), Batch{Messages: []*models.Message{m}}); err != nil {
-		t.Fatal(err)
-	}
-	d := &delivery{message: m}
-	d.waiting.Store(1)
-	seen := weak.Make(m)
+	seen, first := r.weakEvent()
 	kept := false
-	events := []event{{delivery: d}, {apply: func(*shard) {
+	r.shard.applyAll([]event{first, {apply: func(*shard) {
 		runtime.GC()
 		kept = seen.Value() != nil
-	}}}
-	m, d = nil, nil
-	r.shard.applyAll(events)
+	}}})
 	if kept {
 		t.Error("a message that was delivered is still there")
 	}
+}
+
+// weakEvent gives the delivery of a message that nobody else holds.
+func (r *rig) weakEvent() (weak.Pointer[models.Message], event) {
+	r.t.Helper()
+	m := &models.Message{ID: models.ID{Epoch: "e", Sequence: 1}, Topic: "a", Data: []byte("1")}
+	if err := r.shard.budget.take(r.t.Context(), Batch{Messages: []*models.Message{m}}); err != nil {
+		r.t.Fatal(err)
+	}
+	d := &delivery{message: m}
+	d.waiting.Store(1)
+	return weak.Make(m), event{delivery: d}
 }
 
 // TestWorkIsBounded: a message to so many subscriptions that the shards have enough to do
