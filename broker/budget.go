@@ -46,15 +46,14 @@ func (b *budget) take(ctx context.Context, batch Batch) error {
 		need += cost(m)
 	}
 	excess := max(need-b.size, 0)
-	if eased := b.strained(); eased != nil || !b.room.TryAcquire(need-excess) {
+	if err := b.ease(ctx); err != nil {
+		return err
+	}
+	if !b.room.TryAcquire(need - excess) {
 		ctx, cancel := context.WithTimeout(ctx, b.wait)
 		defer cancel()
-		if eased != nil && wait(ctx, eased) != nil || b.room.Acquire(ctx, need-excess) != nil {
-			return &models.Error{
-				Code:       models.CodeOverloaded,
-				Message:    "messages are published faster than they can be delivered",
-				RetryAfter: time.Second,
-			}
+		if b.room.Acquire(ctx, need-excess) != nil {
+			return errOverloaded()
 		}
 	}
 	if excess > 0 {
@@ -65,11 +64,28 @@ func (b *budget) take(ctx context.Context, batch Batch) error {
 	return nil
 }
 
-// strained gives what to wait for if there is too much work, else nil.
-func (b *budget) strained() <-chan struct{} {
+// ease waits while there is too much work. It fails with CodeOverloaded.
+func (b *budget) ease(ctx context.Context) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.eased
+	eased := b.eased
+	b.mu.Unlock()
+	if eased == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.wait)
+	defer cancel()
+	if wait(ctx, eased) != nil {
+		return errOverloaded()
+	}
+	return nil
+}
+
+func errOverloaded() error {
+	return &models.Error{
+		Code:       models.CodeOverloaded,
+		Message:    "the server has more to deliver than it gets done",
+		RetryAfter: time.Second,
+	}
 }
 
 // begin adds work, however much there is.

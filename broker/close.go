@@ -29,6 +29,7 @@ func (p *PubSub) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closing = true
 	p.mu.Unlock()
+	p.dispatcher.presence.close()
 
 	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.endReading(), p.engine.Close())
 	// The shards come last: as long as they take, the engine cannot be stuck in Admit.

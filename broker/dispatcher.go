@@ -29,7 +29,7 @@ func newDispatcher(budget *budget, shards []*shard, maxSubs int) *dispatcher {
 		budget:    budget,
 		shards:    shards,
 		maxSubs:   maxSubs,
-		presence:  newPresence(len(shards)),
+		presence:  newPresence(len(shards), budget),
 		interests: newInterests(len(shards)),
 	}
 	for _, s := range shards {
@@ -182,7 +182,10 @@ func (d *dispatcher) queue(c *Client, subscriptions []*subscription, apply chang
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	position := d.position
-	c.shard.queue.push(event{apply: func(s *shard) { apply(s, subscriptions, position) }})
+	c.shard.queue.push(event{apply: func(s *shard) {
+		s.seen = position
+		apply(s, subscriptions, position)
+	}})
 }
 
 // count adds or removes interest, few at a time, so that publishers wait only shortly.

@@ -9,7 +9,7 @@ import (
 
 // maxPageSize bounds the data in a page of the log, in bytes: the message that comes to it
 // is the last.
-const maxPageSize = 8 << 20
+const maxPageSize = 1 << 20
 
 // beginning is where a listener begins in the log.
 type beginning struct {
@@ -21,8 +21,22 @@ type beginning struct {
 	recovered *bool
 }
 
-// find gives the place that a start means, for patterns. It has been delivered by then.
+// find gives the place that a start means, for patterns. It has been delivered by then: of a
+// log of which nothing has been, everything is yet to come.
 func (p *PubSub) find(ctx context.Context, patterns []models.Pattern, start models.Start) (beginning, error) {
+	b, err := p.locate(ctx, patterns, start)
+	if err != nil {
+		return b, err
+	}
+	if delivered := p.dispatcher.delivered(); b.after.Sequence == 0 && b.after.Epoch != delivered.Epoch {
+		b.after = delivered
+		return b, nil
+	}
+	return b, p.awaitDelivered(ctx, b.after)
+}
+
+// locate gives the place in the log that a start means, for patterns.
+func (p *PubSub) locate(ctx context.Context, patterns []models.Pattern, start models.Start) (beginning, error) {
 	position, err := p.engine.Position(ctx)
 	if err != nil {
 		return beginning{}, err
@@ -47,7 +61,7 @@ func (p *PubSub) find(ctx context.Context, patterns []models.Pattern, start mode
 	if after.Epoch != stretch.Newest.Epoch || after.Sequence > stretch.Newest.Sequence {
 		b.after = models.ID{Epoch: stretch.Newest.Epoch}
 	}
-	return b, p.awaitDelivered(ctx, b.after)
+	return b, nil
 }
 
 // awaitDelivered waits until a place in the log has been delivered, which it soon is.
@@ -74,7 +88,7 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 	if !start.Replays() {
 		start.All = true
 	}
-	begin, err := p.find(ctx, patterns, start)
+	begin, err := p.locate(ctx, patterns, start)
 	if err != nil {
 		return models.HistoryPage{}, err
 	}
@@ -131,19 +145,20 @@ func (p *PubSub) AwaitHistory(
 	late := time.NewTimer(wait)
 	defer late.Stop()
 	resumes := filter.Start.Resumes()
-	for {
+	for waiting := true; ; {
 		filter.Start = models.Start{Since: page.Next}
-		if page, err = p.History(ctx, by, filter); err != nil || hasNews(page) {
+		if page, err = p.History(ctx, by, filter); err != nil || hasNews(page) || !waiting {
 			break
 		}
 		select {
 		case <-conn.message:
-			continue
 		case <-conn.closed:
+			waiting = false
 		case <-late.C:
+			waiting = false
 		case <-ctx.Done():
+			waiting = false
 		}
-		break
 	}
 	if !resumes {
 		page.Recovered = nil
@@ -156,7 +171,12 @@ func hasNews(page models.HistoryPage) bool {
 	return len(page.Messages) > 0 || page.Recovered != nil && !*page.Recovered
 }
 
-// Purge removes all messages of a topic from the log. CodeEngineUnavailable.
+// Purge removes all messages of a topic from the log. CodeEngineUnavailable and
+// CodeShuttingDown.
 func (p *PubSub) Purge(ctx context.Context, _ models.Caller, topic models.Topic) error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	defer p.calls.Done()
 	return p.engine.Purge(ctx, topic)
 }

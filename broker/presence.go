@@ -26,6 +26,11 @@ type presence struct {
 	members *members
 	// watching counts the subscriptions that watch, by shard.
 	watching []int
+	// closing tells that everybody leaves, of which nobody needs to be told.
+	closing bool
+
+	// Set by newPresence, never changed.
+	budget *budget
 }
 
 // members has memberships by topic, and in a topic by the client's id.
@@ -38,8 +43,9 @@ type membership struct {
 	client *Client
 }
 
-func newPresence(shards int) *presence {
+func newPresence(shards int, budget *budget) *presence {
 	return &presence{
+		budget: budget,
 		members: btree.NewBTreeGOptions(func(a, b membership) bool {
 			if a.topic != b.topic {
 				return a.topic < b.topic
@@ -52,6 +58,9 @@ func newPresence(shards int) *presence {
 
 // enter makes a client a member of the topics among its new subscriptions.
 func (p *presence) enter(c *Client, added []*subscription, shards []*shard) {
+	if !c.isMember() {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, sub := range added {
@@ -69,7 +78,7 @@ func (p *presence) leave(c *Client, removed []*subscription, shards []*shard) {
 	defer p.mu.Unlock()
 	for _, sub := range removed {
 		p.unwatchLocked(c, sub)
-		if !sub.pattern.HasWildcard() {
+		if c.isMember() && !sub.pattern.HasWildcard() {
 			topic := models.Topic(sub.pattern)
 			p.members.Delete(membership{topic: topic, id: c.id})
 			p.tellLocked(models.NewLeave(topic, c.member()), shards)
@@ -108,12 +117,28 @@ func (p *presence) unwatchLocked(c *Client, sub *subscription) {
 	}
 }
 
+// tellLocked queues a change for the shards with watchers. It is work for them like a
+// message: whoever subscribes waits when there is too much of it.
 func (p *presence) tellLocked(change models.PresenceChange, shards []*shard) {
+	if p.closing {
+		return
+	}
 	for i, count := range p.watching {
 		if count > 0 {
-			shards[i].queue.push(event{apply: func(s *shard) { s.tellPresence(change) }})
+			p.budget.begin(count)
+			shards[i].queue.push(event{apply: func(s *shard) {
+				s.tellPresence(change)
+				s.budget.done(count)
+			}})
 		}
 	}
+}
+
+// close tells nobody anything any more.
+func (p *presence) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closing = true
 }
 
 // page gives the members of a topic, as they are at this moment.
@@ -156,6 +181,10 @@ func (p *PubSub) Members(_ context.Context, _ models.Caller, topic models.Topic,
 	return p.dispatcher.presence.page(topic, page), nil
 }
 
+// isMember tells whether the client is one of the members of its topics. A poll is not: it
+// comes and goes all the time.
+func (c *Client) isMember() bool { return c.connection.Transport != models.TransportPoll }
+
 func (c *Client) member() models.Member {
 	return models.Member{ClientID: c.ID(), User: c.caller.User}
 }
@@ -197,19 +226,38 @@ func (w *watchers) remove(sub *subscription) {
 	}
 }
 
+// maxTold is how many frames a shard makes of what changes before it does a round of what
+// waits besides.
+const maxTold = 1024
+
 // tellPresence tells those who watch the topic, each client once.
 func (s *shard) tellPresence(change models.PresenceChange) {
 	told := make(map[*Client]struct{})
+	wire := -1
+	var f frame
 	s.watchers.patterns.match(change.Topic, func(set map[*subscription]*watcher) {
 		for sub, w := range set {
 			if !w.ready {
 				w.changes = append(w.changes, change)
-			} else if _, twice := told[sub.client]; !twice {
-				told[sub.client] = struct{}{}
-				s.send(sub.client, change)
+				continue
+			}
+			c := sub.client
+			if _, twice := told[c]; twice {
+				continue
+			}
+			told[c] = struct{}{}
+			if c.wire != wire {
+				wire, f = c.wire, ownFrame(c.format.Event(change))
+			}
+			if len(f.bytes()) > 0 {
+				s.enqueue(c, f)
 			}
 		}
 	})
+	if s.told += len(told); s.told >= maxTold {
+		s.told = 0
+		s.rounds()
+	}
 }
 
 // sendMembers sends the members of a moment to subscriptions that watch since then, and
@@ -235,23 +283,31 @@ func (p *PubSub) sendMembers(c *Client, subs []*subscription, members *members) 
 
 // presenceFrames makes a frame for each topic: for a subscription to one, also if it has no
 // members, and for one with wildcards those that have some. There are maxMembers members in
-// all of them, at most.
-func presenceFrames(subs []*subscription, members *members) (frames []models.Presence) {
+// all of them, at most. Of a subscription for which there is no more room, a notice says so.
+func presenceFrames(subs []*subscription, members *members) (frames []models.ServerFrame) {
 	left := maxMembers
 	list := func(topic models.Topic) {
-		page := pageOfMembers(members, topic, models.Page{Limit: max(left, 1)})
+		page := pageOfMembers(members, topic, models.Page{Limit: left})
 		left -= len(page.Clients)
 		frames = append(frames, models.NewPresence(topic, page, nil))
 	}
 	for _, sub := range subs {
-		if !sub.pattern.HasWildcard() {
+		complete := left > 0
+		switch {
+		case !complete:
+		case !sub.pattern.HasWildcard():
 			list(models.Topic(sub.pattern))
-			continue
+		default:
+			eachTopicWithMembers(members, sub.pattern, func(topic models.Topic) bool {
+				if complete = left > 0; complete {
+					list(topic)
+				}
+				return complete
+			})
 		}
-		eachTopicWithMembers(members, sub.pattern, func(topic models.Topic) bool {
-			list(topic)
-			return left > 0
-		})
+		if !complete {
+			frames = append(frames, models.NewIncompleteNotice(sub.pattern))
+		}
 	}
 	return frames
 }

@@ -157,8 +157,8 @@ func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
 // returns when the client's shard has applied it and queued the ack, whose id is set to
 // the subscription's cursor: every matching message after it will come, as the options say.
 // To subscribe again to the same pattern replaces its options, and replays if they say so;
-// a replay that is under way goes on otherwise. Only with a replay it may fail for want of
-// the log: CodeEngineUnavailable.
+// a replay that is under way goes on otherwise. CodeOverloaded, as for Publish, and with a
+// replay CodeEngineUnavailable.
 func (p *PubSub) Subscribe(
 	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, options models.SubscribeOptions, ack models.Ack,
 ) error {
@@ -174,6 +174,9 @@ func (p *PubSub) Subscribe(
 		}
 		ack.ID, ack.Recovered = begin.after, begin.recovered
 		r = newReplay(c, ack, begin)
+	}
+	if err := p.dispatcher.budget.ease(ctx); err != nil {
+		return err
 	}
 	applied := make(chan struct{})
 	subs, members, err := p.dispatcher.subscribe(c, patterns, options.Presence,
@@ -204,6 +207,9 @@ func (p *PubSub) Subscribe(
 func (p *PubSub) Unsubscribe(
 	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, ack models.Ack,
 ) error {
+	if err := p.dispatcher.budget.ease(ctx); err != nil {
+		return err
+	}
 	applied := make(chan struct{})
 	err := p.dispatcher.unsubscribe(c, distinct(patterns), func(s *shard, removed []*subscription, position models.ID) {
 		s.unlist(c, removed)

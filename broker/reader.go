@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -10,9 +11,11 @@ import (
 
 const (
 	// pageLimit is how many messages a replay reads at a time.
-	pageLimit = 128
-	// readsAtOnce is how many reads for replays are under way at a time.
-	readsAtOnce = 4
+	pageLimit = 256
+	// readRest is how long each processor rests from reads for replays after each. These
+	// could keep all processors busy; and then the runtime looks at the network only 100
+	// times a second, and publishers wait for that.
+	readRest = 100 * time.Microsecond
 	// readPause is how long a replay waits before it tries again to read from a log that
 	// was out of reach.
 	readPause = 250 * time.Millisecond
@@ -41,7 +44,7 @@ type page struct {
 }
 
 func newReader(engine Engine) *reader {
-	r := &reader{engine: engine, slots: make(chan struct{}, readsAtOnce)}
+	r := &reader{engine: engine, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
@@ -57,7 +60,7 @@ func (rd *reader) read(r *replay, s *shard) {
 	}
 	patterns, after, upTo, format := r.patterns(), r.read, r.target, r.client.format
 	rd.reads.Go(func() {
-		for !r.over.Load() {
+		for rd.enter(r) {
 			p, err := rd.page(patterns, after, upTo, format)
 			if err == nil {
 				s.queue.push(event{apply: func(s *shard) { s.takePage(r, p) }})
@@ -65,21 +68,29 @@ func (rd *reader) read(r *replay, s *shard) {
 			}
 			select {
 			case <-time.After(readPause):
+			case <-r.over:
 			case <-rd.ctx.Done():
-				return
 			}
 		}
 	})
 }
 
-// page reads a page and puts it into the wire format, so that the shard need not.
-func (rd *reader) page(patterns []models.Pattern, after, upTo models.ID, format models.Format) (page, error) {
+// enter waits for a slot. It is false if the replay is over, or the reader is closed.
+func (rd *reader) enter(r *replay) bool {
 	select {
-	case rd.slots <- struct{}{}:
+	case <-r.over:
+		return false
 	case <-rd.ctx.Done():
-		return page{}, rd.ctx.Err()
+		return false
+	case rd.slots <- struct{}{}:
+		return true
 	}
-	defer func() { <-rd.slots }()
+}
+
+// page reads a page and puts it into the wire format, so that the shard need not. The slot
+// is free after a rest.
+func (rd *reader) page(patterns []models.Pattern, after, upTo models.ID, format models.Format) (page, error) {
+	defer time.AfterFunc(readRest, func() { <-rd.slots })
 	stretch, err := rd.engine.Read(rd.ctx, patterns, after, upTo, pageLimit)
 	if err != nil {
 		return page{}, err

@@ -1,9 +1,8 @@
 package broker
 
 import (
-	"runtime"
 	"slices"
-	"sync/atomic"
+	"time"
 
 	"fanfare/models"
 )
@@ -13,10 +12,12 @@ const (
 	// feedShare how much of one client's, in bytes.
 	feedSize  = 64 << 10
 	feedShare = 16 << 10
+	// feedPause is how long a shard that has nothing else to do waits after each round.
+	feedPause = 50 * time.Microsecond
 	// maxHeld and maxHeldSize bound the messages, and their bytes, that a replay holds
 	// back. With more, it reads them from the log.
-	maxHeld     = 256
-	maxHeldSize = 64 << 10
+	maxHeld     = 1024
+	maxHeldSize = 256 << 10
 )
 
 // replay brings the subscriptions of one subscribe from a place in the log to the
@@ -32,8 +33,8 @@ type replay struct {
 	client   *Client
 	caughtUp models.CaughtUp
 
-	// over tells whoever reads for the replay that nobody waits for it.
-	over atomic.Bool
+	// over is closed when nobody waits for the replay any more. The shard closes it.
+	over chan struct{}
 
 	// Owned by the shard.
 
@@ -51,20 +52,21 @@ type replay struct {
 	held             []replayed
 	heldFrom, newest models.ID
 	heldSize         int
-	// told is up to where the client knows of what was removed, gap that something else is
-	// missing before what comes next.
+	// told is up to where the client knows of what was removed, gap that something is missing
+	// before what comes next.
 	told models.ID
 	gap  bool
 }
 
-// replayed is a message in its client's wire format.
+// replayed is a message in its client's wire format, or, without a payload, a place where
+// messages are missing.
 type replayed struct {
 	id      models.ID
 	payload *payload
 }
 
 func newReplay(c *Client, ack models.Ack, begin beginning) *replay {
-	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, begin.after), read: begin.after, told: begin.told}
+	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, begin.after), read: begin.after, told: begin.told, over: make(chan struct{})}
 }
 
 // startReplay has subscriptions wait for a replay. The shard has seen everything up to
@@ -87,7 +89,9 @@ func (s *shard) startReplay(r *replay, subs []*subscription, position models.ID)
 
 // endReplay has a replay end before its time.
 func (s *shard) endReplay(r *replay) {
-	r.over.Store(true)
+	if !r.isOver() {
+		close(r.over)
+	}
 	r.ready, r.held = nil, nil
 	c := r.client
 	if i := slices.Index(c.replays, r); i >= 0 {
@@ -117,7 +121,7 @@ func (s *shard) leaveReplay(sub *subscription) {
 func (s *shard) hold(d *delivery) {
 	s.replaying.eachMatch(d.message.Topic, func(sub *subscription) {
 		r := sub.replay
-		if r.newest == d.message.ID || r.over.Load() {
+		if r.newest == d.message.ID || r.isOver() {
 			return
 		}
 		r.newest = d.message.ID
@@ -131,6 +135,14 @@ func (s *shard) hold(d *delivery) {
 		}
 		r.held, r.heldSize, r.heldFrom = nil, 0, d.message.ID
 	})
+}
+
+// holdGap keeps for later that what comes next comes behind a gap. If the replay comes to
+// read it from the log instead, that knows better.
+func (r *replay) holdGap() {
+	if last := len(r.held) - 1; !r.isOver() && (last < 0 || r.held[last].payload != nil) {
+		r.held = append(r.held, replayed{})
+	}
 }
 
 // feedSoon sees to it that the client's first replay goes on, if it can.
@@ -169,10 +181,6 @@ func (s *shard) feedRound() {
 		s.flush(c, writeSize)
 	}
 	s.hungry = slices.Delete(s.hungry, 0, served)
-	if served > 0 {
-		// Replays can keep a shard busy for long. Publishers come first.
-		runtime.Gosched()
-	}
 }
 
 // feed puts the next message of a replay into the client's outbox, or gets what is next. It
@@ -185,7 +193,11 @@ func (s *shard) feed(c *Client, r *replay) int {
 	next := r.ready[0]
 	r.ready[0] = replayed{}
 	r.ready = r.ready[1:]
-	if r.narrowed && !r.wants(next.payload.topic) {
+	switch {
+	case next.payload == nil:
+		r.gap = true
+		return 0
+	case r.narrowed && !r.wants(next.payload.topic):
 		return 0
 	}
 	s.tellReplayGap(r)
@@ -213,16 +225,19 @@ func (s *shard) goOn(r *replay) {
 // takePage takes what was read for a replay.
 func (s *shard) takePage(r *replay, p page) {
 	r.reading = false
-	if r.over.Load() {
+	if r.isOver() {
 		return
 	}
 	if p.stretch.lost(r.read, r.told) {
 		r.gap, r.told = true, p.stretch.Removed
 	}
-	if reached := p.stretch.Reached; reached.Epoch == r.target.Epoch {
+	switch reached := p.stretch.Reached; reached.Epoch {
+	case r.target.Epoch:
 		r.ready, r.read = p.messages, reached
-	} else {
-		// The log that it was to read is gone. What comes of the new one is live.
+	case r.heldFrom.Epoch:
+		// The log that it was to read is gone, and of the new one not all is held.
+		r.read, r.target = reached, r.heldFrom
+	default:
 		r.read, r.target = r.heldFrom, r.heldFrom
 	}
 	s.feedSoon(r.client)
@@ -249,6 +264,15 @@ func (s *shard) tellReplayGap(r *replay) {
 	r.gap = false
 	for _, sub := range r.subs {
 		s.send(r.client, models.NewGapNotice(sub.pattern))
+	}
+}
+
+func (r *replay) isOver() bool {
+	select {
+	case <-r.over:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -53,6 +53,8 @@ type shard struct {
 	scratch   []byte
 	delivered uint64
 	memory    outboxMemory
+	// told counts the frames that presence made since the last round for it.
+	told int
 	// writes counts the writes since others could run.
 	writes   int
 	stopping bool
@@ -84,10 +86,20 @@ func (s *shard) run() {
 	defer ticker.Stop()
 	var events []event
 	s.ticks = ticker.C
+	pause := time.NewTimer(feedPause)
+	defer pause.Stop()
 	for !s.stopping || s.heartbeat.clients > 0 {
-		if len(s.dirty) == 0 && len(s.hungry) == 0 {
+		if len(s.dirty) == 0 {
+			var breath <-chan time.Time
+			if len(s.hungry) > 0 {
+				// Were there always something to run, the runtime would look at the network 100
+				// times a second, and publishers would wait for that.
+				pause.Reset(feedPause)
+				breath = pause.C
+			}
 			select {
 			case <-s.queue.wake:
+			case <-breath:
 			case <-s.ticks:
 				s.seen = s.order.seenBy(s)
 				s.beat()

@@ -20,8 +20,11 @@ const (
 
 // isBatch tells whether a request is for publishBatch.
 func isBatch(header *fasthttp.RequestHeader) bool {
-	path, _, _ := bytes.Cut(header.RequestURI(), []byte("?"))
-	return header.IsPost() && string(path) == "/publish"
+	if !header.IsPost() {
+		return false
+	}
+	var uri fasthttp.URI
+	return uri.Parse(header.Host(), header.RequestURI()) == nil && string(uri.Path()) == "/publish"
 }
 
 // batch is the body of POST /publish, for Swagger UI.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,11 @@ func TestLargestBatch(t *testing.T) {
 		if a.status != 200 || strings.Count(a.body, `"id"`) != 100 {
 			t.Errorf("%s: %d %.100s", path, a.status, a.body)
 		}
+	}
+	absolute := s.dialRaw(t)
+	absolute.send(t, "POST http://localhost/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body)
+	if a := absolute.answer(t, "POST"); a.status != 200 {
+		t.Errorf("with the server's name: %d %.100s", a.status, a.body)
 	}
 	for _, path := range []string{"/topics/publish/publish", "/topics/a/publish", "/publish/", "/publishx"} {
 		s.do(t, "POST", path, body).checkProblem(t, 413, models.CodePayloadTooLarge)

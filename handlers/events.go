@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
@@ -59,7 +60,7 @@ func (a *api) events(c *fiber.Ctx) error {
 		return err
 	}
 	if err := a.admitsClient(c); err != nil {
-		return err
+		return answerLater(c, err)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store, no-transform")
 	c.Set("X-Accel-Buffering", "no") // or nginx would gather events before it passes them on
@@ -72,6 +73,20 @@ func (a *api) events(c *fiber.Ctx) error {
 	c.Context().HijackSetNoResponse(true)
 	c.Context().Hijack(func(conn net.Conn) { a.serveEvents(conn, l) })
 	return nil
+}
+
+// answerLater answers a request that cannot be served for now. A browser's EventSource would
+// give up for good at any status but 200 (WHATWG HTML, section 9.2.3), so it gets a stream
+// that says why and ends.
+func answerLater(c *fiber.Ctx, err error) error {
+	e := models.AsError(err)
+	if !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
+		return err
+	}
+	format := transport.SSE{}
+	c.Set(fiber.HeaderContentType, mimeSSE)
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	return c.Send(append(format.Event(models.NewErrorFrame(e, nil)), format.Close(models.CloseGoingAway)...))
 }
 
 // parseListening reads the request, and sets the content type of the answer.

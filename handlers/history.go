@@ -51,6 +51,9 @@ func historyParams(c *fiber.Ctx) (filter models.HistoryFilter, err error) {
 		return filter, err
 	}
 	filter.Limit, err = limitParam(c)
+	if filter.Start.Last > 0 && c.Query("limit") == "" {
+		filter.Limit = filter.Start.Last // or the page would have the older ones of them
+	}
 	return filter, err
 }
 

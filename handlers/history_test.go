@@ -135,6 +135,20 @@ func TestHistoryPaging(t *testing.T) {
 	}
 }
 
+// The last so many are as many, whatever a page has by default.
+func TestHistoryOfTheLast(t *testing.T) {
+	s := start(t)
+	for range models.DefaultPageLimit + 10 {
+		s.publish(t, "a", "x")
+	}
+	last := s.publish(t, "a", "last")
+	var page historyPage
+	s.getInto(t, "/topics/a/messages?last="+strconv.Itoa(models.DefaultPageLimit+5), &page)
+	if n := len(page.Messages); n != models.DefaultPageLimit+5 || page.Messages[n-1].ID != last {
+		t.Errorf("%d messages", n)
+	}
+}
+
 // Who waits has the message as soon as there is one, and not before.
 func TestLongPoll(t *testing.T) {
 	s := start(t)

@@ -165,6 +165,7 @@ type ErrorFrame struct {
 //
 //	{"type":"notice","code":"gap","topic":"news.*"}                  messages that matched are missing here
 //	{"type":"notice","code":"dropped","topic":"news.*","count":7}    an overflow policy dropped so many
+//	{"type":"notice","code":"incomplete","topic":"room.*"}           not all members that it has were listed
 type Notice struct {
 	Type  string  `json:"type"`
 	Code  string  `json:"code"`
@@ -257,6 +258,11 @@ func NewGapNotice(pattern Pattern) Notice {
 // count messages here or after here.
 func NewDroppedNotice(pattern Pattern, count uint64) Notice {
 	return Notice{Type: "notice", Code: "dropped", Topic: pattern, Count: count}
+}
+
+// NewIncompleteNotice says that the members of the topics that match were too many to list.
+func NewIncompleteNotice(pattern Pattern) Notice {
+	return Notice{Type: "notice", Code: "incomplete", Topic: pattern}
 }
 
 // NewPong answers a ping.

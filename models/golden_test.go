@@ -93,6 +93,7 @@ func serverFrames() map[string][]byte {
 		"position":               models.NewPosition(at(1100)),
 		"dropped":                models.NewDroppedNotice("news.*", 7),
 		"gap":                    models.NewGapNotice("news.*"),
+		"incomplete":             models.NewIncompleteNotice("room.*"),
 		"ack of an unsubscribe":  ack(end, at(1042)),
 		"ack of a publish":       ack(publish, at(1042)),
 		"ack of a duplicate":     duplicate,

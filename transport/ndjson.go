@@ -1,14 +1,18 @@
 package transport
 
-import "fanfare/models"
+import (
+	"bytes"
 
-// NDJSON is the format of one JSON object a line. A frame has no line break in it, so
-// nothing in it can end its line. There is no welcome.
+	"fanfare/models"
+)
+
+// NDJSON is the format of one JSON object a line. A frame has no line break in it, of
+// Unicode neither, so nothing in it can end its line. There is no welcome.
 type NDJSON struct{}
 
 // Message implements models.Format.
 func (NDJSON) Message(m *models.Message) []byte {
-	return append(m.AppendFrame(make([]byte, 0, len(m.Data)+frameRoom)), '\n')
+	return append(inOneLine(m.AppendFrame(make([]byte, 0, len(m.Data)+frameRoom))), '\n')
 }
 
 // Event implements models.Format.
@@ -16,7 +20,7 @@ func (NDJSON) Event(frame models.ServerFrame) []byte {
 	if _, isWelcome := frame.(models.Welcome); isWelcome {
 		return nil
 	}
-	return append(models.AppendServerFrame(make([]byte, 0, frameRoom), frame), '\n')
+	return append(inOneLine(models.AppendServerFrame(make([]byte, 0, frameRoom), frame)), '\n')
 }
 
 // Heartbeat implements models.Format: an empty line, or a position.
@@ -29,3 +33,14 @@ func (f NDJSON) Heartbeat(position models.ID) []byte {
 
 // Close implements models.Format.
 func (f NDJSON) Close(code models.CloseCode) []byte { return f.Event(models.NewClosing(code)) }
+
+// inOneLine escapes what is a line break in Unicode and not in JSON (NEL, U+2028, U+2029):
+// some readers of lines take them for one. In a frame they can only be inside of strings.
+func inOneLine(frame []byte) []byte {
+	if !bytes.ContainsAny(frame, "\u0085\u2028\u2029") {
+		return frame
+	}
+	frame = bytes.ReplaceAll(frame, []byte("\u0085"), []byte(`\u0085`))
+	frame = bytes.ReplaceAll(frame, []byte("\u2028"), []byte(`\u2028`))
+	return bytes.ReplaceAll(frame, []byte("\u2029"), []byte(`\u2029`))
+}

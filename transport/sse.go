@@ -26,7 +26,7 @@ type SSE struct{}
 func (SSE) Message(m *models.Message) []byte {
 	dst := appendCursor(make([]byte, 0, len(m.Data)+frameRoom), m.ID)
 	dst = m.AppendFrame(append(dst, "data: "...))
-	return append(dst, "\n\n"...)
+	return append(inOneLine(dst), "\n\n"...)
 }
 
 // Event implements models.Format.
@@ -76,7 +76,7 @@ func appendCursor(dst []byte, id models.ID) []byte {
 
 // appendNamed appends a frame as an event with the name of its type.
 func appendNamed(dst []byte, frame models.ServerFrame) []byte {
-	text := models.AppendServerFrame(nil, frame)
+	text := inOneLine(models.AppendServerFrame(nil, frame))
 	dst = append(append(dst, "event: "...), typeOf(text)...)
 	dst = append(append(dst, "\ndata: "...), text...)
 	return append(dst, "\n\n"...)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -55,4 +56,16 @@ func onCore(core int, start func() error) error {
 	}
 	defer unix.SchedSetaffinity(0, &before) //nolint:errcheck // the thread had them before
 	return start()
+}
+
+// yieldToOthers gives this process the lowest priority, as far as it can: each thread has one
+// of its own, and those to come have that of the one that starts them.
+func yieldToOthers() {
+	const lowest = 19
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, thread := range threads {
+		if id, err := strconv.Atoi(thread.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, lowest)
+		}
+	}
 }

@@ -146,9 +146,10 @@ func makePast(ctx context.Context, address string, dataSize int) (since string, 
 const orderReplay = "replay"
 
 // RunReplays has the past of servers replayed to it, until there are no more orders on in.
-// The answers go to out. It is a process of its own, so that those who listen live do not
-// wait for it.
+// The answers go to out. It is a process of its own with a low priority, so that those who
+// listen live beside it do not wait for it: what they wait for is the server.
 func RunReplays(ctx context.Context, in io.Reader, out io.Writer) error {
+	yieldToOthers()
 	return attend(in, out, "-", func(order string) (string, error) {
 		var word, address, since string
 		var clients int
