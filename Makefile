@@ -29,8 +29,8 @@ build: ## Build the binary: bin/fanfare
 	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
 
 test: check-cc ## Run all Go tests under the race detector, with and without epoll
-	$(GO) test -race -timeout 3m $(TESTFLAGS) ./...
-	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 3m $(TESTFLAGS) ./handlers ./app
+	$(GO) test -race -timeout 10m $(TESTFLAGS) ./...
+	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m $(TESTFLAGS) ./handlers ./app
 
 race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
 	$(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
