@@ -37,14 +37,20 @@ func (lineFormat) Close(code models.CloseCode) []byte {
 
 // line is any frame as a test reads it.
 type line struct {
-	Type     string        `json:"type"`
-	Code     string        `json:"code"`
-	Action   models.Action `json:"action"`
-	ID       models.ID     `json:"id"`
-	Topic    string        `json:"topic"`
-	Data     any           `json:"data"`
-	Count    uint64        `json:"count"`
-	ClientID string        `json:"client_id"`
+	Type      string          `json:"type"`
+	Code      string          `json:"code"`
+	Action    models.Action   `json:"action"`
+	ID        models.ID       `json:"id"`
+	Topic     string          `json:"topic"`
+	Topics    []string        `json:"topics"`
+	Data      any             `json:"data"`
+	Count     uint64          `json:"count"`
+	ClientID  string          `json:"client_id"`
+	User      string          `json:"user"`
+	Clients   []models.Member `json:"clients"`
+	Next      string          `json:"next"`
+	Recovered *bool           `json:"recovered"`
+	Ref       int             `json:"ref"`
 }
 
 // pipe is a broker.Conn whose other end is the test. What is written can be taken with
@@ -108,7 +114,7 @@ func (p *pipe) Write(b []byte, room func()) (int, error) {
 			break
 		}
 		var l line
-		if err := json.Unmarshal(text, &l); err != nil {
+		if err := json.Unmarshal(bytes.TrimRight(text, " "), &l); err != nil {
 			p.t.Errorf("a broken frame: %v: %.200q", err, text)
 		}
 		p.lines = append(p.lines, l)

@@ -150,7 +150,7 @@ func TestIncompleteListsSaySo(t *testing.T) {
 		var subs []*subscription
 		for i := range topics {
 			c := &Client{}
-			c.id[0], c.id[1] = byte(i>>8), byte(i) //nolint:gosec // bytes
+			c.id[0], c.id[1] = byte(i>>8), byte(i)
 			subs = append(subs, &subscription{client: c, pattern: models.Pattern(fmt.Sprintf("room.%04d", i))})
 			p.enter(c, subs[i:], nil)
 		}

@@ -216,7 +216,9 @@ func (u *Unruly) next() (broker.Batch, bool) {
 		batch.Messages = append(batch.Messages, u.recent[u.random.IntN(repeated):]...)
 	}
 	batch.Messages = append(batch.Messages, fresh...)
-	u.recent = fresh
+	// What is of another life of the log does not come again behind what is of this one.
+	life := fresh[n-1].ID.Epoch
+	u.recent = slices.DeleteFunc(slices.Clone(fresh), func(m *models.Message) bool { return m.ID.Epoch != life })
 	return batch, true
 }
 
