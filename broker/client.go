@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,9 +28,11 @@ type Client struct {
 	blocked  bool
 	removing bool
 	hungry   bool
-	wire     int
+	wire     int32
 	place    uint64
 	outbox   outbox
+	// replays is the first of those that have not ended.
+	replays *replay
 
 	// Written by the shard, read by anybody.
 	queued    atomic.Int64
@@ -37,9 +40,8 @@ type Client struct {
 	dropped   atomic.Uint64
 
 	// Owned by the shard. listed counts the subscriptions.
-	beat    beat
-	listed  int32
-	replays []*replay
+	beat   beat
+	listed int32
 
 	// hasRoom is set when room is called, and cleared by the shard. disconnecting tells that
 	// the client's close is queued.
@@ -50,7 +52,7 @@ type Client struct {
 	id          uuid.UUID
 	caller      models.Caller
 	connection  models.Connection
-	connectedAt models.Timestamp
+	connectedAt int64 // Unix time in nanoseconds
 	shard       *shard
 	removed     sync.WaitGroup
 
@@ -91,7 +93,7 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 		id:          id,
 		caller:      caller,
 		connection:  connection,
-		connectedAt: models.Now(),
+		connectedAt: time.Now().UnixNano(),
 		conn:        conn,
 		format:      conn.Format(),
 		shard:       shards[int(id[len(id)-1])%len(shards)],
@@ -119,7 +121,7 @@ func (c *Client) Info() models.ClientInfo {
 		Transport:     c.connection.Transport,
 		RemoteAddress: c.connection.RemoteAddress,
 		UserAgent:     c.connection.UserAgent,
-		ConnectedAt:   c.connectedAt,
+		ConnectedAt:   models.Timestamp{Time: time.Unix(0, c.connectedAt)},
 		Subscriptions: c.patterns(),
 		QueuedBytes:   c.queued.Load(),
 		Delivered:     c.delivered.Load(),

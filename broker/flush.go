@@ -13,10 +13,12 @@ import (
 // add makes the client one of the shard's, and greets it.
 func (s *shard) add(c *Client, welcome models.ServerFrame) {
 	s.heartbeat.add(c)
-	if c.wire = slices.Index(s.formats, c.format); c.wire < 0 {
-		c.wire = len(s.formats)
+	wire := slices.Index(s.formats, c.format)
+	if wire < 0 {
+		wire = len(s.formats)
 		s.formats = append(s.formats, c.format)
 	}
+	c.wire = int32(wire) //nolint:gosec // there are few
 	s.send(c, welcome)
 }
 

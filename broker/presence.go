@@ -39,7 +39,6 @@ type members = btree.BTreeG[membership]
 // membership is one client's in one topic.
 type membership struct {
 	topic  models.Topic
-	id     uuid.UUID
 	client *Client
 }
 
@@ -50,7 +49,7 @@ func newPresence(shards int, budget *budget) *presence {
 			if a.topic != b.topic {
 				return a.topic < b.topic
 			}
-			return bytes.Compare(a.id[:], b.id[:]) < 0
+			return bytes.Compare(a.client.id[:], b.client.id[:]) < 0
 		}, btree.Options{NoLocks: true}),
 		watching: make([]int, shards),
 	}
@@ -66,7 +65,7 @@ func (p *presence) enter(c *Client, added []*subscription, shards []*shard) {
 	for _, sub := range added {
 		if !sub.pattern.HasWildcard() {
 			topic := models.Topic(sub.pattern)
-			p.members.Set(membership{topic, c.id, c})
+			p.members.Set(membership{topic, c})
 			p.tellLocked(models.NewJoin(topic, c.member()), shards)
 		}
 	}
@@ -80,7 +79,7 @@ func (p *presence) leave(c *Client, removed []*subscription, shards []*shard) {
 		p.unwatchLocked(c, sub)
 		if c.isMember() && !sub.pattern.HasWildcard() {
 			topic := models.Topic(sub.pattern)
-			p.members.Delete(membership{topic: topic, id: c.id})
+			p.members.Delete(membership{topic, c})
 			p.tellLocked(models.NewLeave(topic, c.member()), shards)
 		}
 	}
@@ -152,7 +151,7 @@ func (p *presence) page(topic models.Topic, page models.Page) models.MemberPage 
 func pageOfMembers(members *members, topic models.Topic, page models.Page) models.MemberPage {
 	of := models.MemberPage{Clients: []models.Member{}}
 	// An after that is no client's id is before all of them, or after them, as it compares.
-	members.Ascend(membership{topic: topic, id: idFrom(page.After)}, func(m membership) bool {
+	members.Ascend(membership{topic, &Client{id: idFrom(page.After)}}, func(m membership) bool {
 		member := m.client.member()
 		switch n := len(of.Clients); {
 		case m.topic != topic:
@@ -233,7 +232,7 @@ const maxTold = 1024
 // tellPresence tells those who watch the topic, each client once.
 func (s *shard) tellPresence(change models.PresenceChange) {
 	told := make(map[*Client]struct{})
-	wire := -1
+	wire := int32(-1)
 	var f frame
 	s.watchers.patterns.match(change.Topic, func(set map[*subscription]*watcher) {
 		for sub, w := range set {
@@ -316,7 +315,7 @@ func presenceFrames(subs []*subscription, members *members) (frames []models.Ser
 // visit is false.
 func eachTopicWithMembers(members *members, pattern models.Pattern, visit func(models.Topic) bool) {
 	prefix := pattern.Prefix()
-	for at := (membership{topic: models.Topic(prefix)}); ; {
+	for at := (membership{models.Topic(prefix), &Client{}}); ; {
 		var next models.Topic
 		members.Ascend(at, func(m membership) bool {
 			next = m.topic
@@ -325,6 +324,6 @@ func eachTopicWithMembers(members *members, pattern models.Pattern, visit func(m
 		if next == "" || !strings.HasPrefix(string(next), prefix) || pattern.Matches(next) && !visit(next) {
 			return
 		}
-		at = membership{topic: next, id: uuid.Max} // no client's id is after it
+		at = membership{next, &Client{id: uuid.Max}} // no client's id is after it
 	}
 }

@@ -38,6 +38,8 @@ type replay struct {
 
 	// Owned by the shard.
 
+	// next is the client's next replay.
+	next *replay
 	// subs has the subscriptions that are still waiting. narrowed tells that some are not
 	// any more, so that what was read before may be for nobody.
 	subs     []*subscription
@@ -83,7 +85,11 @@ func (s *shard) startReplay(r *replay, subs []*subscription, position models.ID)
 	s.replaying.add(subs)
 	r.subs = slices.Clone(subs)
 	r.target, r.heldFrom, r.newest = position, position, position
-	c.replays = append(c.replays, r)
+	end := &c.replays
+	for *end != nil {
+		end = &(*end).next
+	}
+	*end = r
 	s.feedSoon(c)
 }
 
@@ -94,16 +100,19 @@ func (s *shard) endReplay(r *replay) {
 	}
 	r.ready, r.held = nil, nil
 	c := r.client
-	if i := slices.Index(c.replays, r); i >= 0 {
-		c.replays = slices.Delete(c.replays, i, i+1)
-		s.feedSoon(c)
+	for at := &c.replays; *at != nil; at = &(*at).next {
+		if *at == r {
+			*at = r.next
+			s.feedSoon(c)
+			return
+		}
 	}
 }
 
 // endReplays ends those of a client that is closed.
 func (s *shard) endReplays(c *Client) {
-	for _, r := range slices.Clone(c.replays) {
-		s.endReplay(r)
+	for c.replays != nil {
+		s.endReplay(c.replays)
 	}
 }
 
@@ -125,7 +134,7 @@ func (s *shard) hold(d *delivery) {
 			return
 		}
 		r.newest = d.message.ID
-		if r.client.replays[0] == r {
+		if r.client.replays == r {
 			p := d.payload(r.client.format)
 			if len(r.held) < maxHeld && r.heldSize+len(p.bytes) <= maxHeldSize {
 				r.held = append(r.held, replayed{d.message.ID, p})
@@ -147,7 +156,7 @@ func (r *replay) holdGap() {
 
 // feedSoon sees to it that the client's first replay goes on, if it can.
 func (s *shard) feedSoon(c *Client) {
-	if len(c.replays) > 0 && !c.hungry && s.canFeed(c, c.replays[0]) {
+	if c.replays != nil && !c.hungry && s.canFeed(c, c.replays) {
 		c.hungry = true
 		s.hungry = append(s.hungry, c)
 	}
@@ -174,8 +183,8 @@ func (s *shard) feedRound() {
 	for all, fed := len(s.hungry), 0; served < all && fed < feedSize; served++ {
 		c := s.hungry[served]
 		c.hungry = false
-		for share := feedShare; share > 0 && len(c.replays) > 0 && s.canFeed(c, c.replays[0]); {
-			n := s.feed(c, c.replays[0])
+		for share := feedShare; share > 0 && c.replays != nil && s.canFeed(c, c.replays); {
+			n := s.feed(c, c.replays)
 			share, fed = share-n, fed+n
 		}
 		s.flush(c, writeSize)

@@ -157,7 +157,7 @@ func (s *shard) deliver(d *delivery) {
 	if s.replaying.count > 0 {
 		s.hold(d)
 	}
-	wire := -1
+	wire := int32(-1)
 	var shared *payload
 	for _, sub := range s.subscribers.match(d.message.Topic) {
 		c := sub.client
@@ -220,7 +220,7 @@ func (s *shard) tellGap() {
 // beat sends a heartbeat to every client that is due for one. Who is live and heard nothing
 // for an interval is told what the shard has seen of the log.
 func (s *shard) beat() {
-	wire := -1
+	wire := int32(-1)
 	var alive, moved frame
 	s.heartbeat.next(func(c *Client) {
 		if c.wire != wire {
@@ -242,7 +242,7 @@ func (s *shard) beat() {
 // next time.
 func (c *Client) isQuiet(seen models.ID) bool {
 	delivered, beat := c.delivered.Load(), &c.beat
-	quiet := c.listed > 0 && len(c.replays) == 0 && delivered == beat.delivered && seen.Sequence != beat.position
+	quiet := c.listed > 0 && c.replays == nil && delivered == beat.delivered && seen.Sequence != beat.position
 	beat.delivered, beat.position = delivered, seen.Sequence
 	return quiet
 }

@@ -184,7 +184,7 @@ func (a *api) serveEvents(hijacked net.Conn, l listening) {
 		refuse(conn, models.AsError(err))
 		return
 	}
-	s := &session{ctx: ctx, api: a, client: client}
+	s := &session{api: a, client: client}
 	conn.Serve(s)
 	if err := a.PubSub.Subscribe(ctx, l.by, client, l.patterns, l.options, l.ack); err != nil {
 		s.fail(err, nil)

@@ -11,7 +11,6 @@ import (
 
 // session answers the frames of one client, if it can send any. It is a transport.Session.
 type session struct {
-	ctx    context.Context
 	api    *api
 	client *broker.Client
 }
@@ -33,7 +32,7 @@ func (s *session) Receive(payload []byte, binary bool) {
 
 // Reply passes on a ready-made answer to a control frame.
 func (s *session) Reply(frame []byte) {
-	_ = s.api.PubSub.SendRaw(s.ctx, s.client, frame)
+	_ = s.api.PubSub.SendRaw(context.Background(), s.client, frame)
 }
 
 // Ended removes the client.
@@ -55,7 +54,7 @@ func (s *session) act(request models.Request) error {
 	case models.ActionPresence:
 		return s.presence(request)
 	case models.ActionPing:
-		return s.api.PubSub.Send(s.ctx, s.client, models.NewPong(request.Ref))
+		return s.api.PubSub.Send(context.Background(), s.client, models.NewPong(request.Ref))
 	case "":
 		return models.Errorf(models.CodeInvalidRequest, "action is missing")
 	default:
@@ -103,7 +102,7 @@ func (s *session) subscribe(request models.Request) error {
 		return err
 	}
 	options := models.SubscribeOptions{Overflow: overflow, Start: start, Presence: request.Presence}
-	return s.api.PubSub.Subscribe(s.ctx, s.client.Caller(), s.client, patterns, options, models.NewAck(request))
+	return s.api.PubSub.Subscribe(context.Background(), s.client.Caller(), s.client, patterns, options, models.NewAck(request))
 }
 
 func (s *session) unsubscribe(request models.Request) error {
@@ -111,7 +110,7 @@ func (s *session) unsubscribe(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.api.PubSub.Unsubscribe(s.ctx, s.client.Caller(), s.client, patterns, models.NewAck(request))
+	return s.api.PubSub.Unsubscribe(context.Background(), s.client.Caller(), s.client, patterns, models.NewAck(request))
 }
 
 func (s *session) publish(request models.Request) error {
@@ -119,13 +118,13 @@ func (s *session) publish(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := s.api.PubSub.Publish(s.ctx, s.client.Caller(), draft)
+	receipt, err := s.api.PubSub.Publish(context.Background(), s.client.Caller(), draft)
 	if err != nil || request.Ref == nil {
 		return err
 	}
 	ack := models.NewAck(request)
 	ack.ID, ack.Duplicate = receipt.ID, receipt.Duplicate
-	return s.api.PubSub.Send(s.ctx, s.client, ack)
+	return s.api.PubSub.Send(context.Background(), s.client, ack)
 }
 
 func (s *session) presence(request models.Request) error {
@@ -136,11 +135,11 @@ func (s *session) presence(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.api.PubSub.Members(s.ctx, s.client.Caller(), topic, models.Page{Limit: models.MaxPageLimit})
+	page, err := s.api.PubSub.Members(context.Background(), s.client.Caller(), topic, models.Page{Limit: models.MaxPageLimit})
 	if err != nil {
 		return err
 	}
-	return s.api.PubSub.Send(s.ctx, s.client, models.NewPresence(topic, page, request.Ref))
+	return s.api.PubSub.Send(context.Background(), s.client, models.NewPresence(topic, page, request.Ref))
 }
 
 // fail tells the client what went wrong. The connection stays open.
@@ -149,7 +148,7 @@ func (s *session) fail(err error, ref models.Ref) {
 	if e.Code == models.CodeInternal {
 		s.api.Logger.Error("frame_failed", "error", err, "client_id", s.client.ID())
 	}
-	_ = s.api.PubSub.Send(s.ctx, s.client, models.NewErrorFrame(e, ref))
+	_ = s.api.PubSub.Send(context.Background(), s.client, models.NewErrorFrame(e, ref))
 }
 
 // requestPatterns gives the patterns that a subscribe or unsubscribe names.

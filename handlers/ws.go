@@ -110,7 +110,7 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		refuse(conn, models.AsError(err))
 		return
 	}
-	conn.Serve(&session{ctx: ctx, api: a, client: client})
+	conn.Serve(&session{api: a, client: client})
 }
 
 // refuse tells a connection that has no client why, and ends it.

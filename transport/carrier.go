@@ -113,7 +113,6 @@ func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	return t.takeOver(hijacked, &Conn{
-		format: webSocketFormat{},
 		parser: parser{limit: t.options.FrameSize},
 		early:  early,
 	})
@@ -123,7 +122,7 @@ func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
 // request: what it still sends is thrown away. To hang up is its goodbye, and when the
 // Conn is closed its session is over: the peer answers no close frame.
 func (t *Carrier) AcceptOneWay(hijacked net.Conn, format models.Format) (*Conn, error) {
-	return t.takeOver(hijacked, &Conn{format: format, oneWay: true})
+	return t.takeOver(hijacked, &Conn{oneWay: format})
 }
 
 // takeOver gives a Conn the socket below a connection.
@@ -131,7 +130,7 @@ func (t *Carrier) takeOver(hijacked net.Conn, c *Conn) (*Conn, error) {
 	if err := t.enter(); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	socket, err := t.socketBelow(hijacked, c.oneWay)
+	socket, err := t.socketBelow(hijacked, c.oneWay != nil)
 	if err != nil {
 		t.leave()
 		return nil, fmt.Errorf("transport: %w", err)

@@ -44,9 +44,9 @@ type Conn struct {
 	carrier *Carrier
 	socket  socket
 	session Session
-	format  models.Format
-	// oneWay tells that the peer has nothing to say.
-	oneWay bool
+	// oneWay is the format of a connection whose peer has nothing to say; nil for a
+	// WebSocket.
+	oneWay models.Format
 
 	// state is idle, serving or again.
 	state atomic.Int32
@@ -95,7 +95,12 @@ type socket interface {
 var errNothing = errors.New("nothing to read")
 
 // Format implements broker.Conn.
-func (c *Conn) Format() models.Format { return c.format }
+func (c *Conn) Format() models.Format {
+	if c.oneWay != nil {
+		return c.oneWay
+	}
+	return webSocketFormat{}
+}
 
 // Write implements broker.Conn.
 func (c *Conn) Write(b []byte, room func()) (int, error) { return c.socket.write(b, room) }
@@ -104,7 +109,7 @@ func (c *Conn) Write(b []byte, room func()) (int, error) { return c.socket.write
 func (c *Conn) Close(code models.CloseCode) {
 	c.closing.Store(uint32(code))
 	c.carrier.wheel.startLinger(c)
-	if c.oneWay {
+	if c.oneWay != nil {
 		c.socket.interrupt()
 	}
 }
@@ -168,7 +173,7 @@ func (c *Conn) serve() {
 		switch {
 		case !c.ended && c.silent.Load():
 			c.end(models.ClosePingTimeout)
-		case !c.ended && c.oneWay && c.closing.Load() != 0:
+		case !c.ended && c.oneWay != nil && c.closing.Load() != 0:
 			c.end(models.CloseCode(c.closing.Load())) //nolint:gosec // it was one
 		case errors.Is(err, errNothing):
 			if c.rest() {
@@ -179,7 +184,7 @@ func (c *Conn) serve() {
 			return
 		case err != nil:
 			c.end(c.hungUp(err))
-		case !c.ended && !c.oneWay:
+		case !c.ended && c.oneWay == nil:
 			c.heard.Store(handling)
 			reason := c.take(b)
 			c.heard.Store(c.carrier.wheel.now.Load())
@@ -199,7 +204,7 @@ func (c *Conn) serve() {
 // hungUp is why the session is over when the peer has left without a word. Who has nothing
 // to say leaves like that, unless the connection broke.
 func (c *Conn) hungUp(err error) models.CloseCode {
-	if c.oneWay && errors.Is(err, io.EOF) {
+	if c.oneWay != nil && errors.Is(err, io.EOF) {
 		return models.CloseNormal
 	}
 	return models.CloseAbnormal

@@ -20,10 +20,9 @@ const (
 // while the socket is full so does a goroutine that writes.
 type stream struct {
 	// Set by newStream and begin, never changed.
-	owner   *Conn
-	conn    net.Conn
-	direct  *directWriter
-	lenders *lenders
+	owner  *Conn
+	conn   net.Conn
+	direct *directWriter
 
 	// Owned by the goroutine that reads.
 	small [smallRead]byte
@@ -45,7 +44,7 @@ type stream struct {
 }
 
 func newStream(conn net.Conn, l *lenders) *stream {
-	return &stream{conn: conn, direct: newDirectWriter(conn, &l.attempts), lenders: l}
+	return &stream{conn: conn, direct: newDirectWriter(conn, &l.attempts)}
 }
 
 func (s *stream) begin(c *Conn) error {
@@ -59,11 +58,11 @@ func (s *stream) read() ([]byte, error) {
 	into := s.small[:]
 	if s.more {
 		if s.lent == nil {
-			s.lent = s.lenders.lend()
+			s.lent = s.owner.carrier.lenders.lend()
 		}
 		into = s.lent[:]
 	} else if s.lent != nil {
-		s.lenders.takeBack(s.lent)
+		s.owner.carrier.lenders.takeBack(s.lent)
 		s.lent = nil
 	}
 	n, err := s.conn.Read(into)
