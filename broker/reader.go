@@ -11,11 +11,11 @@ import (
 
 const (
 	// pageLimit is how many messages a replay reads at a time.
-	pageLimit = 256
+	pageLimit = 128
 	// readRest is how long each processor rests from reads for replays after each. These
 	// could keep all processors busy; and then the runtime looks at the network only 100
 	// times a second, and publishers wait for that.
-	readRest = 300 * time.Microsecond
+	readRest = time.Millisecond
 	// readPause is how long a replay waits before it tries again to read from a log that
 	// was out of reach.
 	readPause = 250 * time.Millisecond
