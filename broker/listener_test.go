@@ -34,6 +34,9 @@ type tracked struct {
 	// from is where it began: the listener claims to have seen what matches after it, up
 	// to its cursor, or to have been told.
 	from models.ID
+	// last is the newest message that it was given, got has all of them.
+	last models.ID
+	got  []models.ID
 }
 
 // episode is something that a listener did: a session or a poll.
@@ -46,6 +49,7 @@ type episode interface {
 type claim struct {
 	pattern    models.Pattern
 	from, upTo models.ID
+	got        []models.ID
 }
 
 // request is a subscribe or an unsubscribe, a step of a history that lay between two
@@ -130,9 +134,47 @@ func (l *listener) take(f frame) {
 			}
 		}
 		s.see(f.ID)
-	case "message", "position":
+	case "message":
+		l.give(f)
+		s.see(f.ID)
+	case "position":
 		s.see(f.ID)
 	}
+}
+
+// give finds out for which subscriptions a message is. What is newer than all that the
+// connection has brought so far is live, for those that are live and match. The rest is of
+// the replay that is under way, which is that of the oldest request.
+func (l *listener) give(f frame) {
+	topic, given := models.Topic(f.Topic), false
+	var oldest *request
+	for p, t := range l.subs {
+		if t.live && isAfter(f.ID, l.now.highest) && p.Matches(topic) {
+			t.give(f.ID)
+			given = true
+		}
+		if t.waits != nil && (oldest == nil || t.waits.ref < oldest.ref) {
+			oldest = t.waits
+		}
+	}
+	for p, t := range l.subs {
+		if !given && t.waits != nil && t.waits == oldest && p.Matches(topic) {
+			t.give(f.ID)
+		}
+	}
+}
+
+// give hands a message to the subscription, unless it has had it.
+func (t *tracked) give(id models.ID) {
+	if isAfter(id, t.last) {
+		t.last = id
+		t.got = append(t.got, id)
+	}
+}
+
+// isAfter compares ids. What is of another log is new.
+func isAfter(id, other models.ID) bool {
+	return id.Epoch != other.Epoch || id.Sequence > other.Sequence
 }
 
 func (l *listener) subscribed(p models.Pattern, r *request, ack frame) {
@@ -143,19 +185,19 @@ func (l *listener) subscribed(p models.Pattern, r *request, ack frame) {
 	}
 	if !r.start.Replays() {
 		if !t.live && t.waits == nil {
-			t.from, t.live = ack.ID, true
+			t.from, t.last, t.live = ack.ID, ack.ID, true
 		}
 		return
 	}
 	if !r.resumes {
-		t.from = ack.ID
+		t.from, t.last = ack.ID, ack.ID
 	}
 	t.cursor, t.waits, t.live = ack.ID, r, false
 }
 
 // see notes an id. One of another log takes the place of whatever was before it.
 func (s *session) see(id models.ID) {
-	if id.Epoch != s.highest.Epoch || id.Sequence > s.highest.Sequence {
+	if isAfter(id, s.highest) {
 		s.highest = id
 	}
 }
@@ -169,7 +211,7 @@ func (l *listener) left() {
 			t.cursor = s.highest
 		}
 		t.live, t.waits = false, nil
-		s.claims = append(s.claims, claim{p, t.from, t.cursor})
+		s.claims = append(s.claims, claim{p, t.from, t.cursor, t.got})
 	}
 	l.now = nil
 }

@@ -63,6 +63,9 @@ func TestHistories(t *testing.T) {
 	if missing := tally.missing(); count >= 1000 && len(missing) > 0 {
 		t.Errorf("the histories have no %s", strings.Join(missing, ", "))
 	}
+	if count >= 1000 && tally.excused*100 > tally.gaps {
+		t.Errorf("%d of %d gaps had no cause", tally.excused, tally.gaps)
+	}
 }
 
 // history is one of them.
@@ -174,7 +177,7 @@ func (h *history) newLife() {
 // run lives through the history and has it judged.
 func (h *history) run() {
 	h.start()
-	for range 15 + h.random.IntN(45) {
+	for range 12 + h.random.IntN(38) {
 		h.act()
 		switch {
 		case h.setting.settled:
@@ -647,7 +650,13 @@ func (h *history) endPoll(l *listener) {
 		t.from = p.page.Next
 	}
 	t.cursor = p.page.Next
-	p.claims = append(p.claims, claim{p.pattern, t.from, t.cursor})
+	if !p.resumes {
+		t.last = models.ID{}
+	}
+	for _, m := range p.page.Messages {
+		t.give(m.ID)
+	}
+	p.claims = append(p.claims, claim{p.pattern, t.from, t.cursor, t.got})
 }
 
 // end brings everything to an end: what is due comes.
