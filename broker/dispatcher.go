@@ -134,8 +134,8 @@ func (d *dispatcher) subscribe(
 		return nil, nil, err
 	}
 	d.count(added, d.interests.add)
+	d.presence.enter(c, added, d.shards) // before the ack, after which it must be so
 	d.queue(c, all, apply)
-	d.presence.enter(c, added, d.shards)
 	return all, d.presence.watch(c, all, watches), nil
 }
 
