@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -104,6 +105,12 @@ func start(t *testing.T, options Options) *server {
 	s.address = listener.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(listener) }()
+	// A server that is shut down before it serves would serve for ever.
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + s.address + "/nothing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
