@@ -33,7 +33,7 @@ test: check-cc ## Run all Go tests under the race detector, with and without epo
 	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m $(TESTFLAGS) ./handlers ./app
 
 race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
-	$(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
+	FANFARE_HISTORIES=300 $(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
 
 fuzz: ## Fuzz what parses input, each for FUZZTIME=10s
 	$(GO) test -run '^$$' -fuzz '^FuzzTopics$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./models
