@@ -136,7 +136,7 @@ func benchmarkMemory(b *testing.B, history broker.History) (publish func(topic m
 		end, _ := m.Position(b.Context())
 		after := end
 		after.Sequence -= min(back, end.Sequence)
-		stretch, err := m.Read(b.Context(), []models.Pattern{pattern}, after, end, 1000)
+		stretch, err := m.Read(b.Context(), broker.Query{Patterns: []models.Pattern{pattern}, After: after, UpTo: end, Limit: 1000})
 		if err != nil {
 			b.Error(err)
 		}

@@ -29,11 +29,10 @@ type Engine interface {
 	// Delivery may not have come so far yet.
 	Position(ctx context.Context) (models.ID, error)
 
-	// Read gives retained messages after one ID, up to and including another, that
-	// match one of the patterns: the oldest first, at most limit. It may end before, for
+	// Read gives retained messages, the oldest first. It may end before it has all, for
 	// want of time or memory, but never without getting on: Stretch.Reached tells how far
-	// it came. An after of another epoch, or beyond Position, reads from the oldest.
-	Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (Stretch, error)
+	// it came.
+	Read(ctx context.Context, query Query) (Stretch, error)
 
 	// Tail gives the place after which there are count retained messages that match one
 	// of the patterns, up to and including an ID, or the place before all of them if
@@ -54,24 +53,38 @@ type Engine interface {
 	Close() error
 }
 
+// Query asks for the messages that match one of the patterns, after one place, up to and
+// including another, and for no more than Limit of them.
+type Query struct {
+	Patterns []models.Pattern
+	// After reads from the oldest if it is of another epoch, or beyond Position.
+	After, UpTo models.ID
+	Limit       int
+	// Removals is how many messages the log had lost by the time up to which the caller
+	// knows what is missing: that of an earlier Stretch of this log. 0 knows of nothing.
+	Removals uint64
+}
+
 // Stretch is a part of the log.
 type Stretch struct {
 	Messages []*models.Message
-	// Removed is the furthest place up to upTo from which a message that matched, or may
-	// have matched, was removed. Who has seen the log up to there, or further, has missed
-	// nothing but Messages; to whom it moved on while reading page by page, has.
-	Removed models.ID
+	// Lost tells that between After and UpTo a message that matched was removed, or may
+	// have been, and was not among the first Query.Removals. So who reads page by page, each
+	// with the Removals of the one before, hears of everything that he comes too late for.
+	Lost bool
+	// Removals is how many messages the log had lost when the reading began.
+	Removals uint64
 	// Reached is the place up to which this is all: beyond it the next Read goes on. It
-	// is upTo, or Newest if that is less, when there is nothing more.
+	// is UpTo, or Newest if that is less, when there is nothing more.
 	Reached models.ID
 	// Newest is the log's Position at that moment.
 	Newest models.ID
 }
 
-// Recovered tells whether a place is one of this log, and whoever saw the log up to
-// there misses nothing but Messages.
-func (s Stretch) Recovered(after models.ID) bool {
-	return after.Epoch == s.Newest.Epoch && s.Removed.Sequence <= after.Sequence && after.Sequence <= s.Newest.Sequence
+// Follows tells whether the stretch goes on where a place is, in the same log, with nothing
+// lost in between.
+func (s Stretch) Follows(after models.ID) bool {
+	return after.Epoch == s.Newest.Epoch && after.Sequence <= s.Newest.Sequence && !s.Lost
 }
 
 // Batch is what an engine delivers at a time, in the order of the log.

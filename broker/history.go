@@ -13,9 +13,10 @@ const maxPageSize = 1 << 20
 
 // beginning is where a listener begins in the log.
 type beginning struct {
-	// after is the cursor: whatever matches after it is retained, or removed up to told,
-	// or yet to come.
-	after, told models.ID
+	// after is the cursor: whatever matches after it is retained, or was among the first
+	// removals, or is yet to come.
+	after    models.ID
+	removals uint64
 	// recovered tells, if that was asked, whether nothing that matched after the cursor is
 	// missing.
 	recovered *bool
@@ -41,24 +42,27 @@ func (p *PubSub) locate(ctx context.Context, patterns []models.Pattern, start mo
 	if err != nil {
 		return beginning{}, err
 	}
-	after := start.Since
+	b := beginning{after: start.Since}
 	switch {
 	case start.Last > 0:
-		if after, err = p.engine.Tail(ctx, patterns, position, start.Last); err != nil {
-			return beginning{}, err
-		}
+		b.after = position
 	case start.All:
-		after = models.ID{Epoch: position.Epoch}
+		b.after = models.ID{Epoch: position.Epoch}
 	}
-	stretch, err := p.engine.Read(ctx, patterns, after, position, 1)
+	stretch, err := p.engine.Read(ctx, Query{Patterns: patterns, After: b.after, UpTo: position, Limit: 1})
 	if err != nil {
 		return beginning{}, err
 	}
-	b := beginning{after: after, told: stretch.Removed}
-	if start.Resumes() {
-		b.recovered = new(stretch.Recovered(after))
+	b.removals = stretch.Removals
+	switch {
+	case start.Last > 0: // what is removed from here on is told
+		if b.after, err = p.engine.Tail(ctx, patterns, position, start.Last); err != nil {
+			return beginning{}, err
+		}
+	case start.Resumes():
+		b.recovered = new(stretch.Follows(b.after))
 	}
-	if after.Epoch != stretch.Newest.Epoch || after.Sequence > stretch.Newest.Sequence {
+	if b.after.Epoch != stretch.Newest.Epoch || b.after.Sequence > stretch.Newest.Sequence {
 		b.after = models.ID{Epoch: stretch.Newest.Epoch}
 	}
 	return b, nil
@@ -98,12 +102,17 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 	}
 	page := models.HistoryPage{Messages: []*models.Message{}, Next: begin.after}
 	complete := begin.recovered == nil || *begin.recovered
+	removals := begin.removals
 	for size, more := 0, true; more && len(page.Messages) < filter.Limit && size < maxPageSize; {
-		stretch, err := p.engine.Read(ctx, patterns, page.Next, position, filter.Limit-len(page.Messages))
+		stretch, err := p.engine.Read(ctx, Query{
+			Patterns: patterns, After: page.Next, UpTo: position,
+			Limit: filter.Limit - len(page.Messages), Removals: removals,
+		})
 		if err != nil {
 			return models.HistoryPage{}, err
 		}
-		complete = complete && !stretch.lost(page.Next, begin.told)
+		complete = complete && stretch.Follows(page.Next)
+		removals = stretch.Removals
 		for _, m := range stretch.Messages {
 			size += len(m.Data)
 		}
@@ -115,12 +124,6 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 		page.Recovered = &complete
 	}
 	return page, nil
-}
-
-// lost tells whether something is missing between a place and the stretch that was read
-// after it, besides what was removed up to told.
-func (s Stretch) lost(after, told models.ID) bool {
-	return after.Epoch != s.Newest.Epoch || s.Removed.Sequence > max(after.Sequence, told.Sequence)
 }
 
 // AwaitHistory is History that waits for a message if there is none: a long poll. While it

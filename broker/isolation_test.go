@@ -181,12 +181,12 @@ type readCounter struct {
 	gate  chan struct{}
 }
 
-func (e *readCounter) Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (Stretch, error) {
-	if limit > 1 {
+func (e *readCounter) Read(ctx context.Context, query Query) (Stretch, error) {
+	if query.Limit > 1 {
 		e.pages.Add(1)
 		<-e.gate
 	}
-	return e.Engine.Read(ctx, patterns, after, upTo, limit)
+	return e.Engine.Read(ctx, query)
 }
 
 // TestAbandonedReplaysDoNotRead: who asks again and again does not have everything read

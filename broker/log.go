@@ -30,18 +30,21 @@ type log struct {
 	history History
 	// newest is the last sequence given, 0 before the first.
 	newest uint64
-	size   int64
-	topics map[models.Topic]*topicLog
-	names  directory[*topicLog]
+	// removals is how many messages were removed.
+	removals uint64
+	size     int64
+	topics   map[models.Topic]*topicLog
+	names    directory[*topicLog]
 	// order has the topic of each retained message, by the message's sequence. It has not
 	// the message, since a B-tree may hold on to what was taken out of it.
 	order btree.Map[uint64, *topicLog]
 	// marks has the topics that have lost messages, by the newest sequence that each has
-	// lost, and empty has those of them that have nothing left.
-	marks, empty btree.Map[uint64, *topicLog]
-	// forgotten is the newest sequence lost by a topic that is no longer in topics: for
-	// such topics it stands in for their own mark.
-	forgotten uint64
+	// lost, and losses has them by the number of that removal. empty has those of marks that
+	// have nothing left.
+	marks, losses, empty btree.Map[uint64, *topicLog]
+	// forgotten has the highest sequence and number of what topics have lost that are no
+	// longer in topics: for these it stands in for their own.
+	forgotten removal
 }
 
 func newLog(history History) *log {
@@ -58,7 +61,7 @@ func (l *log) append(m *models.Message) {
 		l.names.set(string(t.name), t)
 		l.size += topicOverhead
 	} else if t.retained() == 0 {
-		l.empty.Delete(t.removed())
+		l.empty.Delete(t.removed().sequence)
 	}
 	m.Topic = t.name // so that all messages of a topic share one text
 	l.newest = m.ID.Sequence
@@ -104,12 +107,15 @@ func (l *log) purge(name models.Topic, upTo uint64, limit int) (more bool) {
 // removeOldest removes the oldest message of a topic that has one.
 func (l *log) removeOldest(t *topicLog) {
 	before := t.removed()
-	m := t.removeOldest()
+	l.removals++
+	m := t.removeOldest(l.removals)
 	mark := m.ID.Sequence
 	l.order.Delete(mark)
 	l.size -= entryOverhead + int64(len(m.Data))
 	l.marks.Set(mark, t)
-	l.marks.Delete(before)
+	l.marks.Delete(before.sequence)
+	l.losses.Load(l.removals, t)
+	l.losses.Delete(before.number)
 	if t.retained() > 0 {
 		return
 	}
@@ -124,17 +130,24 @@ func (l *log) removeOldest(t *topicLog) {
 func (l *log) forgetEmpty() {
 	mark, t, _ := l.empty.PopMin()
 	l.marks.Delete(mark)
+	l.losses.Delete(t.removed().number)
 	delete(l.topics, t.name)
 	l.names.delete(string(t.name))
 	l.size -= topicOverhead
-	l.forgotten = max(l.forgotten, mark)
+	l.forgotten.sequence = max(l.forgotten.sequence, mark)
+	l.forgotten.number = max(l.forgotten.number, t.removed().number)
 }
 
-// removedUpTo gives the newest sequence up to one that the topic of a name has lost, or
-// may have.
-func (l *log) removedUpTo(name models.Topic, upTo uint64) uint64 {
+// removedUpTo gives the last removal of a sequence up to one that the topic of a name has
+// lost, or may have.
+func (l *log) removedUpTo(name models.Topic, upTo uint64) removal {
 	if t := l.topics[name]; t != nil {
 		return t.removedUpTo(upTo)
 	}
-	return min(l.forgotten, upTo)
+	return l.forgottenUpTo(upTo)
+}
+
+// forgottenUpTo is removedUpTo for topics that are not known any more.
+func (l *log) forgottenUpTo(upTo uint64) removal {
+	return removal{min(l.forgotten.sequence, upTo), l.forgotten.number}
 }

@@ -26,6 +26,13 @@ type chronicle struct {
 	random    *rand.Rand
 	m         *Memory
 	published []models.Receipt
+	followers []*follower
+}
+
+// follower reads page by page, and knows what was lost by each.
+type follower struct {
+	query Query
+	lost  []uint64
 }
 
 func newChronicle(t *testing.T, seed uint64, history History) *chronicle {
@@ -71,14 +78,15 @@ func (c *chronicle) split(patterns []models.Pattern, after, upTo uint64) (retain
 	return retained, lost
 }
 
-// excused tells whether the log may not know any more what was lost between two places.
-func (c *chronicle) excused(patterns []models.Pattern, after, upTo uint64) bool {
-	if c.m.log.forgotten > after {
+// excused tells whether the log may not know any more what was lost between the places of a
+// query.
+func (c *chronicle) excused(query Query) bool {
+	if f := c.m.log.forgotten; f.sequence > query.After.Sequence && f.number > query.Removals {
 		return true
 	}
-	matches := matcher(patterns)
+	matches := matcher(query.Patterns)
 	for name, t := range c.m.log.topics {
-		if matches(name) && t.lost > upTo {
+		if matches(name) && t.lost.sequence > query.UpTo.Sequence && t.lost.number > query.Removals {
 			return true
 		}
 	}
@@ -106,12 +114,16 @@ func (c *chronicle) check() {
 				c.t.Fatalf("%d of %s is not in the order", p.sequence, name)
 			}
 		}
-		if same, found := l.marks.Get(t.removed()); found && same == t {
+		last := t.removed()
+		if same, found := l.marks.Get(last.sequence); found && same == t {
 			marks++
+			if same, found := l.losses.Get(last.number); !found || same != t {
+				c.t.Fatalf("%s is not among the losses", name)
+			}
 		} else if t.first > 0 || t.retained() == 0 {
 			c.t.Fatalf("%s has no mark", name)
 		}
-		if same, found := l.empty.Get(t.removed()); found != (t.retained() == 0) || found && same != t {
+		if same, found := l.empty.Get(last.sequence); found != (t.retained() == 0) || found && same != t {
 			c.t.Fatalf("%s with %d messages: empty %v", name, t.retained(), found)
 		} else if found {
 			empty++
@@ -126,6 +138,9 @@ func (c *chronicle) check() {
 	if size != l.size || size > l.history.MaxBytes {
 		c.t.Fatalf("the log has %d bytes, and says %d, of %d", size, l.size, l.history.MaxBytes)
 	}
+	if len(c.published) != messages+int(l.removals) || l.losses.Len() != marks { //nolint:gosec // they are few
+		c.t.Fatalf("%d of %d messages are retained and %d removed, %d losses with %d marks", messages, len(c.published), l.removals, l.losses.Len(), marks)
+	}
 	if l.order.Len() != messages || l.marks.Len() != marks || l.empty.Len() != empty || l.names.len() != len(l.topics) {
 		c.t.Fatalf("%d messages, %d marks, %d empty topics: %d, %d, %d", messages, marks, empty, l.order.Len(), l.marks.Len(), l.empty.Len())
 	}
@@ -135,27 +150,49 @@ func (c *chronicle) check() {
 func (c *chronicle) read(patterns []models.Pattern, after, upTo uint64, limit int) {
 	c.t.Helper()
 	retained, lost := c.split(patterns, after, upTo)
-	excused := c.excused(patterns, after, upTo)
+	query := Query{Patterns: patterns, After: c.m.id(after), UpTo: c.m.id(upTo), Limit: limit}
+	excused := c.excused(query)
 	var got []uint64
-	for at := after; ; {
-		stretch, err := c.m.Read(c.t.Context(), patterns, c.m.id(at), c.m.id(upTo), limit)
+	for {
+		stretch, err := c.m.Read(c.t.Context(), query)
 		if err != nil {
 			c.t.Fatal(err)
 		}
 		for _, m := range stretch.Messages {
 			got = append(got, m.ID.Sequence)
 		}
+		at := query.After.Sequence
 		later := slices.ContainsFunc(lost, func(sequence uint64) bool { return sequence > at })
-		if recovered := stretch.Recovered(c.m.id(at)); recovered && later || !recovered && !later && !excused {
-			c.t.Fatalf("%q after %d up to %d: recovered %v, lost are %v", patterns, at, upTo, recovered, lost)
+		if stretch.Removals != c.m.log.removals || !stretch.Lost && later || stretch.Lost && !later && !excused {
+			c.t.Fatalf("%+v: lost %v, of %v", query, stretch.Lost, lost)
 		}
-		if at = stretch.Reached.Sequence; at >= min(upTo, c.m.log.newest) {
+		if query.After = stretch.Reached; query.After.Sequence >= min(upTo, c.m.log.newest) {
 			break
 		}
 	}
 	if diff := cmp.Diff(retained, got); diff != "" {
 		c.t.Fatalf("%q after %d up to %d (-want +got):\n%s", patterns, after, upTo, diff)
 	}
+}
+
+// follow has followers read a page each. What was lost since the page before, and beyond
+// it, they are told, and nothing else.
+func (c *chronicle) follow() {
+	c.t.Helper()
+	for _, f := range c.followers {
+		_, lost := c.split(f.query.Patterns, f.query.After.Sequence, f.query.UpTo.Sequence)
+		excused := c.excused(f.query)
+		stretch, err := c.m.Read(c.t.Context(), f.query)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		news := slices.ContainsFunc(lost, func(sequence uint64) bool { return !slices.Contains(f.lost, sequence) })
+		if news && !stretch.Lost || stretch.Lost && !news && !excused {
+			c.t.Fatalf("%+v: lost %v, of %v, of which it knew %v", f.query, stretch.Lost, lost, f.lost)
+		}
+		f.query.After, f.query.Removals, f.lost = stretch.Reached, stretch.Removals, lost
+	}
+	c.followers = slices.DeleteFunc(c.followers, func(f *follower) bool { return f.query.After == f.query.UpTo })
 }
 
 // TestLogIsWhatWasPublished: over random histories, a log that loses messages for any
@@ -191,6 +228,7 @@ func TestLogIsWhatWasPublished(t *testing.T) {
 					continue
 				}
 				log.check()
+				log.follow()
 				for range 10 {
 					newest := log.m.log.newest
 					after, upTo := log.random.Uint64N(newest+1), log.random.Uint64N(newest+10)
@@ -199,7 +237,11 @@ func TestLogIsWhatWasPublished(t *testing.T) {
 						models.Pattern(topic()), models.Pattern(topic()), models.Pattern(topic()),
 					}
 					log.random.Shuffle(len(patterns), func(i, j int) { patterns[i], patterns[j] = patterns[j], patterns[i] })
-					log.read(patterns[:1+log.random.IntN(3)], after, upTo, []int{7, 100, 10_000}[log.random.IntN(3)])
+					patterns = patterns[:1+log.random.IntN(3)]
+					log.read(patterns, after, upTo, []int{7, 100, 10_000}[log.random.IntN(3)])
+					log.followers = append(log.followers, &follower{query: Query{
+						Patterns: patterns, After: log.m.id(after), UpTo: log.m.id(newest), Limit: 1 + log.random.IntN(30),
+					}})
 				}
 			}
 		})
@@ -229,8 +271,8 @@ func TestManyTopicsAreReadInFewPages(t *testing.T) {
 	for name, patterns := range map[string][]models.Pattern{"a pattern": {">"}, "names": named} {
 		pages, got := 0, 0
 		for at := log.m.id(0); at.Sequence < log.m.log.newest; pages++ {
-			stretch, err := log.m.Read(t.Context(), patterns, at, log.m.id(log.m.log.newest), 10_000)
-			if err != nil || !stretch.Recovered(at) || len(stretch.Messages) > maxStretch {
+			stretch, err := log.m.Read(t.Context(), Query{Patterns: patterns, After: at, UpTo: log.m.id(log.m.log.newest), Limit: 10_000})
+			if err != nil || !stretch.Follows(at) || len(stretch.Messages) > maxStretch {
 				t.Fatalf("%s: %d messages, %v", name, len(stretch.Messages), err)
 			}
 			at = stretch.Reached
@@ -282,9 +324,40 @@ func TestForgottenTopicsShareAMark(t *testing.T) {
 		"others, beside empty ones":      {[]models.Pattern{"*.100"}, 10, true},
 		"many others, beside empty ones": {[]models.Pattern{"kept.*"}, 10, true},
 	} {
-		stretch, err := log.m.Read(t.Context(), c.patterns, log.m.id(c.after), newest, 1000)
-		if recovered := stretch.Recovered(log.m.id(c.after)); err != nil || recovered != c.recovered {
-			t.Errorf("%s: recovered %v up to %v, %v", name, recovered, stretch.Removed, err)
+		stretch, err := log.m.Read(t.Context(), Query{Patterns: c.patterns, After: log.m.id(c.after), UpTo: newest, Limit: 1000})
+		if recovered := stretch.Follows(log.m.id(c.after)); err != nil || recovered != c.recovered {
+			t.Errorf("%s: recovered %v, %v", name, recovered, err)
+		}
+	}
+}
+
+// TestReadGivesUp: when too many topics have lost something, whoever asks for many others is
+// told that something may be lost, unless it knows of those losses, or has seen beyond them.
+func TestReadGivesUp(t *testing.T) {
+	log := newChronicle(t, 1, History{MaxMessagesPerTopic: 1, MaxAge: time.Hour, MaxBytes: 1 << 30})
+	for i := range maxListed + 1 {
+		log.publish(models.Topic(fmt.Sprintf("kept.%d", i)), 1)
+	}
+	for range 2 {
+		for i := range maxLosers + 1 {
+			log.publish(models.Topic(fmt.Sprintf("busy.%d", i)), 1)
+		}
+	}
+	for name, c := range map[string]struct {
+		after, removals uint64
+		lost            bool
+	}{
+		"from the beginning":      {0, 0, true},
+		"not all of them known":   {0, 1, false},
+		"all of them known":       {0, maxLosers + 1, false},
+		"seen beyond one of them": {maxListed + 2, 0, false},
+	} {
+		query := Query{
+			Patterns: []models.Pattern{"kept.*"}, After: log.m.id(c.after), UpTo: log.m.id(log.m.log.newest),
+			Limit: 9, Removals: c.removals,
+		}
+		if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost != c.lost {
+			t.Errorf("%s: lost %v, %v", name, stretch.Lost, err)
 		}
 	}
 }

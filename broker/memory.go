@@ -212,9 +212,15 @@ func (m *Memory) purge(topic models.Topic, upTo uint64) (more bool) {
 
 // newest is the sequence of the newest message, 0 without one.
 func (m *Memory) newest() uint64 {
+	newest, _ := m.state()
+	return newest
+}
+
+// state gives the sequence of the newest message and how many were removed.
+func (m *Memory) state() (newest, removals uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.log.newest
+	return m.log.newest, m.log.removals
 }
 
 func (m *Memory) id(sequence uint64) models.ID {

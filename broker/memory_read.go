@@ -20,10 +20,10 @@ const (
 	// maxLookedAt how many are looked at to find them. With more, the log is walked.
 	maxListed   = 256
 	maxLookedAt = 1024
-	// maxWalk is how many messages a walk comes past at a time, and maxMarks how many
+	// maxWalk is how many messages a walk comes past at a time, and maxLosers how many
 	// topics that have lost messages.
-	maxWalk  = 16 << 10
-	maxMarks = 16 << 10
+	maxWalk   = 16 << 10
+	maxLosers = 16 << 10
 	// maxTopics is how many topics are gone to in one hold of the lock, and maxFetch how
 	// many messages are taken from them.
 	maxTopics = 64
@@ -32,50 +32,55 @@ const (
 
 // reading is a Read under way: of the messages after one sequence and up to another.
 type reading struct {
+	// after is that of the query, or 0.
 	after, upTo uint64
 	limit       int
+	// known is the number of the last removal that the caller knows of.
+	known uint64
 	// What a Stretch has.
-	messages         []*models.Message
-	removed, reached uint64
+	messages []*models.Message
+	lost     bool
+	reached  uint64
 }
 
 // Read implements Engine. A stretch has at most 512 messages, and 256 KiB of data or one
-// message. An upTo of another epoch is before everything in this log.
+// message. An UpTo of another epoch is before everything in this log, and the Removals of
+// another epoch mean nothing.
 //
-// Removed is never beyond upTo. That it is beyond after means that something was lost there,
-// but for three cases, in which it is not known any more:
+// Lost means that something was lost, but for three cases, in which it is not known any more:
 //   - Topics of which nothing is left share one mark when there are more than 10,000 of
 //     them, or than fit into a sixteenth of MaxBytes.
-//   - A topic has lost more messages since upTo than it remembers: a quarter as many as it
+//   - A topic has lost more messages beyond UpTo than it remembers: a quarter as many as it
 //     has, and eight at least.
-//   - Patterns match more than 256 topics, and 16,384 topics that they do not match have
-//     lost something after the place that is asked for.
-func (m *Memory) Read(
-	ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int,
-) (Stretch, error) {
+//   - Patterns match more than 256 topics, and 16,384 topics of which nothing is missing have
+//     lost something beyond After, and as many since the first Removals.
+func (m *Memory) Read(ctx context.Context, query Query) (Stretch, error) {
 	if err := ctx.Err(); err != nil {
 		return Stretch{}, err
 	}
-	newest := m.newest()
-	if upTo.Epoch != m.epoch {
-		upTo = m.id(0)
+	newest, removals := m.state()
+	r := reading{limit: min(query.Limit, maxStretch)}
+	if query.UpTo.Epoch == m.epoch {
+		r.upTo = min(query.UpTo.Sequence, newest)
 	}
-	if after.Epoch != m.epoch || after.Sequence > newest {
-		after = m.id(0)
+	if query.After.Epoch == m.epoch {
+		r.known = query.Removals
+		if query.After.Sequence <= newest {
+			r.after = query.After.Sequence
+		}
 	}
-	r := reading{after: after.Sequence, upTo: min(upTo.Sequence, newest), limit: min(limit, maxStretch)}
 	r.reached = r.upTo
 	if r.after < r.upTo {
-		// What is published from here on is beyond upTo, so a topic that comes into the
+		// What is published from here on is beyond UpTo, so a topic that comes into the
 		// directory after it was looked at is missed with reason.
-		if topics, all := m.list(patterns); all {
-			m.readTopics(&r, topics, slices.ContainsFunc(patterns, models.Pattern.HasWildcard))
+		if topics, all := m.list(query.Patterns); all {
+			m.readTopics(&r, topics, slices.ContainsFunc(query.Patterns, models.Pattern.HasWildcard))
 		} else {
-			m.readWalking(&r, matcher(patterns))
+			m.readWalking(&r, matcher(query.Patterns))
 		}
 		r.cut()
 	}
-	return Stretch{Messages: r.messages, Removed: m.id(r.removed), Reached: m.id(r.reached), Newest: m.id(newest)}, nil
+	return Stretch{Messages: r.messages, Lost: r.lost, Removals: removals, Reached: m.id(r.reached), Newest: m.id(newest)}, nil
 }
 
 // readTopics reads topics, a few at a time. Of each it takes its messages and what it has
@@ -86,7 +91,7 @@ func (m *Memory) readTopics(r *reading, topics []models.Topic, wildcards bool) {
 	for some := range slices.Chunk(topics, max(min(maxFetch/max(each, 1), maxTopics), 1)) {
 		m.mu.Lock()
 		for _, name := range some {
-			r.removed = max(r.removed, m.log.removedUpTo(name, r.upTo))
+			r.lose(m.log.removedUpTo(name, r.upTo))
 			if t := m.log.topics[name]; t != nil {
 				r.take(t.between(r.after, r.reached), each)
 			}
@@ -96,7 +101,7 @@ func (m *Memory) readTopics(r *reading, topics []models.Topic, wildcards bool) {
 	if wildcards {
 		// Topics that they would match were forgotten before the directory was looked at.
 		m.mu.Lock()
-		r.removed = max(r.removed, min(m.log.forgotten, r.upTo))
+		r.lose(m.log.forgottenUpTo(r.upTo))
 		m.mu.Unlock()
 	}
 	r.messages = slices.DeleteFunc(r.messages, func(message *models.Message) bool {
@@ -105,6 +110,11 @@ func (m *Memory) readTopics(r *reading, topics []models.Topic, wildcards bool) {
 	slices.SortFunc(r.messages, func(a, b *models.Message) int {
 		return cmp.Compare(a.ID.Sequence, b.ID.Sequence)
 	})
+}
+
+// lose takes the last removal that a topic has up to upTo.
+func (r *reading) lose(last removal) {
+	r.lost = r.lost || last.sequence > r.after && last.number > r.known
 }
 
 // take takes the messages at a topic's places, at most limit. If there are more, the
@@ -121,11 +131,12 @@ func (r *reading) take(places []place, limit int) {
 }
 
 // readWalking reads by a walk through everything after a place. It walks in copies of
-// the log's order and marks, which are of one moment and cost the same however large the
+// the log's order and losses, which are of one moment and cost the same however large the
 // log is, and goes for the messages then. What was removed in between is lost.
 func (m *Memory) readWalking(r *reading, matches func(models.Topic) bool) {
 	m.mu.Lock()
-	order, marks, forgotten := m.log.order.Copy(), m.log.marks.Copy(), m.log.forgotten
+	order, marks, losses := m.log.order.Copy(), m.log.marks.Copy(), m.log.losses.Copy()
+	r.lose(m.log.forgottenUpTo(r.upTo))
 	m.mu.Unlock()
 	type found struct {
 		sequence uint64
@@ -146,45 +157,42 @@ func (m *Memory) readWalking(r *reading, matches func(models.Topic) bool) {
 		}
 		return true
 	})
-	r.removed = min(forgotten, r.upTo)
-	m.readMarks(r, marks, matches)
+	// Either would tell alone. Which is shorter depends on the query.
+	if (r.known == 0 || !m.findLoser(r, losses, r.known, matches)) && !m.findLoser(r, marks, r.after, matches) {
+		r.lost = true
+	}
 	for some := range slices.Chunk(all, maxTopics) {
 		m.mu.Lock()
 		for _, f := range some {
 			if message := f.topic.find(f.sequence); message != nil {
 				r.messages = append(r.messages, message)
 			} else {
-				r.removed = max(r.removed, f.sequence)
+				r.lost = true
 			}
 		}
 		m.mu.Unlock()
 	}
 }
 
-// readMarks finds the furthest place after the reading's beginning from which a topic
-// that matches has lost a message: from the newest down, so that it soon has one.
-func (m *Memory) readMarks(r *reading, marks *btree.Map[uint64, *topicLog], matches func(models.Topic) bool) {
+// findLoser looks whether a topic that matches has lost something, among those beyond a
+// place in losses or in marks, from the last one down. It is false if it gave up.
+func (m *Memory) findLoser(r *reading, losers *btree.Map[uint64, *topicLog], beyond uint64, matches func(models.Topic) bool) bool {
 	seen := 0
-	marks.Reverse(func(mark uint64, t *topicLog) bool {
-		if mark <= max(r.after, r.removed) {
+	losers.Reverse(func(at uint64, t *topicLog) bool {
+		if r.lost || at <= beyond {
 			return false
 		}
-		if seen++; seen > maxMarks {
-			r.removed = max(r.removed, min(mark, r.upTo))
+		if seen++; seen > maxLosers {
 			return false
 		}
-		if !matches(t.name) {
-			return true
-		}
-		if mark > r.upTo {
-			// All that the topic had up to upTo is gone, so the answer is still the same.
+		if matches(t.name) {
 			m.mu.Lock()
-			mark = t.removedUpTo(r.upTo)
+			r.lose(t.removedUpTo(r.upTo))
 			m.mu.Unlock()
 		}
-		r.removed = max(r.removed, mark)
 		return true
 	})
+	return seen <= maxLosers
 }
 
 // cut ends the stretch where it has enough.

@@ -57,14 +57,14 @@ func retained(t *testing.T, m *broker.Memory, pattern models.Pattern, after mode
 	if err != nil {
 		t.Fatal(err)
 	}
-	stretch, err := m.Read(t.Context(), []models.Pattern{pattern}, after, end, 1000)
+	stretch, err := m.Read(t.Context(), broker.Query{Patterns: []models.Pattern{pattern}, After: after, UpTo: end, Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, message := range stretch.Messages {
 		data = append(data, string(message.Data))
 	}
-	return data, stretch.Recovered(after)
+	return data, stretch.Follows(after)
 }
 
 func TestMemoryBoundsATopic(t *testing.T) {
@@ -180,7 +180,7 @@ func TestMemoryEndsAStretchAtItsSize(t *testing.T) {
 	}
 	var got [][]int
 	for at := start; at != end; {
-		stretch, err := m.Read(t.Context(), []models.Pattern{">"}, at, end, 1000)
+		stretch, err := m.Read(t.Context(), broker.Query{Patterns: []models.Pattern{">"}, After: at, UpTo: end, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,8 +204,8 @@ func TestMemoryOfAnotherEpoch(t *testing.T) {
 		publishTo(t, m, "a", "1")
 	}
 	other := models.ID{Epoch: "other", Sequence: 5}
-	stretch, err := m.Read(t.Context(), []models.Pattern{">"}, other, other, 1000)
-	if err != nil || len(stretch.Messages) > 0 || stretch.Recovered(other) || stretch.Reached.Epoch != stretch.Newest.Epoch || stretch.Reached.Sequence != 0 {
+	stretch, err := m.Read(t.Context(), broker.Query{Patterns: []models.Pattern{">"}, After: other, UpTo: other, Limit: 1000})
+	if err != nil || len(stretch.Messages) > 0 || stretch.Follows(other) || stretch.Reached.Epoch != stretch.Newest.Epoch || stretch.Reached.Sequence != 0 {
 		t.Errorf("%+v, %v", stretch, err)
 	}
 	if after, err := m.Tail(t.Context(), []models.Pattern{">"}, other, 3); err != nil || after != stretch.Reached {
@@ -219,7 +219,7 @@ func TestMemoryStopsReading(t *testing.T) {
 	id := publishTo(t, m, "a", "1")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.Read(ctx, []models.Pattern{"a"}, models.ID{}, id, 10); err == nil {
+	if _, err := m.Read(ctx, broker.Query{Patterns: []models.Pattern{"a"}, UpTo: id, Limit: 10}); err == nil {
 		t.Error("Read did not fail")
 	}
 	if _, err := m.Tail(ctx, []models.Pattern{"a"}, id, 10); err == nil {
@@ -283,17 +283,19 @@ func TestMemoryNeverLosesSilently(t *testing.T) {
 						r := run{upTo: end, after: end}
 						r.after.Sequence -= random.Uint64N(min(end.Sequence, 2000) + 1)
 						r.pattern = []models.Pattern{">", "t.0.>", "*.*.7", "t.1.1"}[random.IntN(4)]
-						for at := r.after; at != r.upTo; {
-							stretch, err := m.Read(t.Context(), []models.Pattern{r.pattern}, at, r.upTo, 1+random.IntN(100))
+						query := broker.Query{Patterns: []models.Pattern{r.pattern}, After: r.after, UpTo: r.upTo}
+						for query.After != r.upTo {
+							query.Limit = 1 + random.IntN(100)
+							stretch, err := m.Read(t.Context(), query)
 							if err != nil {
 								t.Error(err)
 								return
 							}
-							r.told = r.told || !stretch.Recovered(at)
+							r.told = r.told || !stretch.Follows(query.After)
 							for _, message := range stretch.Messages {
 								r.got = append(r.got, message.ID.Sequence)
 							}
-							at = stretch.Reached
+							query.After, query.Removals = stretch.Reached, stretch.Removals
 						}
 						runs[seed] = append(runs[seed], r)
 					}

@@ -23,9 +23,9 @@ type oracle struct {
 	// disruptions are the steps in which messages were lost on their way, or the log began
 	// anew.
 	disruptions []int64
-	// slack tells that the log forgets topics of which nothing is left, and ordered that
-	// delivery is never late.
-	slack, ordered bool
+	// slack tells that the log forgets topics of which nothing is left, ordered that delivery
+	// is never late, and settled that each step ended before the next one.
+	slack, ordered, settled bool
 
 	problems []string
 	tally    tally
@@ -61,13 +61,6 @@ type place struct {
 
 func (p place) before(q place) bool {
 	return p.life < q.life || p.life == q.life && p.sequence < q.sequence
-}
-
-func (p place) max(q place) place {
-	if p.before(q) {
-		return q
-	}
-	return p
 }
 
 // publish notes a message that is in the log.
@@ -131,20 +124,6 @@ func (o *oracle) between(patterns []models.Pattern, after, upTo place, visit fun
 // end is behind everything.
 func (o *oracle) end() place { return place{len(o.lives) + 1, 0} }
 
-// mark is the furthest place from which a message that matches was removed, by a step, as
-// far as the log knows.
-func (o *oracle) mark(patterns []models.Pattern, step int64) (mark place) {
-	if o.slack {
-		patterns = []models.Pattern{">"}
-	}
-	o.between(patterns, place{}, o.end(), func(e *entry) {
-		if e.goneBy(step) {
-			mark = e.at
-		}
-	})
-	return mark
-}
-
 func (o *oracle) disrupted(step int64) (count int) {
 	for _, s := range o.disruptions {
 		if s <= step {
@@ -159,9 +138,8 @@ func (o *oracle) problem(format string, args ...any) {
 }
 
 // judgeRecovered holds an answer to a since to the promise: true if nothing after it is
-// missing, false only with a cause. It gives up to where the answer says that something is
-// missing.
-func (o *oracle) judgeRecovered(patterns []models.Pattern, start models.Start, before, after int64, recovered bool, begin models.ID) (told place) {
+// missing, false only with a cause.
+func (o *oracle) judgeRecovered(patterns []models.Pattern, start models.Start, before, after int64, recovered bool, begin models.ID) {
 	end := o.looks[before].newest
 	life := max(end.life, o.place(begin).life)
 	since := o.place(start.Since)
@@ -183,13 +161,12 @@ func (o *oracle) judgeRecovered(patterns []models.Pattern, start models.Start, b
 		if foreign || surely != nil {
 			o.problem("recovered after %v, although of %v %+v was removed", start, patterns, surely)
 		}
-		return place{}
+		return
 	}
 	o.tally.lost++
 	if !foreign && !future && lost == nil && !o.slack && end.life == life {
 		o.problem("not recovered after %v of %v, without a cause", start, patterns)
 	}
-	return o.mark(patterns, after)
 }
 
 // judgeBeginning holds a cursor that was given for a start to the rules.
@@ -306,16 +283,15 @@ func (a *account) judgePoll(p *poll) {
 	if after.life != next.life || next.before(after) {
 		after = place{next.life, 0}
 	}
-	var told place
+	complete := false
 	switch {
 	case p.start.Resumes() && p.page.Recovered == nil:
 		o.problem("%+v is not answered", p.start)
 	case p.start.Resumes():
-		told = o.judgeRecovered(patterns, p.start, p.before, p.after, *p.page.Recovered, p.page.Next)
+		complete = *p.page.Recovered
+		o.judgeRecovered(patterns, p.start, p.before, p.after, complete, p.page.Next)
 	case p.page.Recovered != nil:
 		o.problem("recovered without a since")
-	default:
-		told = o.end()
 	}
 	on := make(map[models.ID]bool)
 	last := after
@@ -337,7 +313,7 @@ func (a *account) judgePoll(p *poll) {
 	o.between(patterns, after, next, func(e *entry) {
 		switch {
 		case on[e.id]:
-		case e.goneBy(p.after) && !told.before(e.at):
+		case e.goneBy(p.after) && !complete:
 			a.tell(patterns, e)
 		default:
 			o.problem("a page of %s from %v to %v lacks %+v", p.pattern, after, next, *e)
@@ -400,12 +376,13 @@ type due struct {
 	replay *replayDue
 }
 
-// replayDue is a replay: what matches after passed is due, unless it was told to be
-// missing: that is what was removed up to told.
+// replayDue is a replay: what matches after passed is due, unless the listener knows that
+// it is missing, since it was gone by the step told; -1 for nothing.
 type replayDue struct {
-	request             *request
-	patterns            []models.Pattern
-	begin, passed, told place
+	request       *request
+	patterns      []models.Pattern
+	begin, passed place
+	told          int64
 	// either has what may have come by it, or live.
 	got, either map[*entry]bool
 	gaps        map[models.Pattern]int
@@ -489,13 +466,13 @@ func (c *course) replaying(r *request, ack frame) {
 		return
 	}
 	begin := c.o.place(ack.ID)
-	replay := &replayDue{request: r, begin: begin, passed: begin, got: make(map[*entry]bool), either: make(map[*entry]bool), gaps: make(map[models.Pattern]int)}
+	replay := &replayDue{request: r, begin: begin, passed: begin, told: r.after, got: make(map[*entry]bool), either: make(map[*entry]bool), gaps: make(map[models.Pattern]int)}
 	c.o.judgeBeginning(r, ack.ID, ack.Recovered)
-	if r.start.Last > 0 {
-		replay.told = c.o.mark(r.patterns, r.after)
-	} else {
-		replay.told = c.o.judgeRecovered(r.patterns, r.start, r.before, r.after, *ack.Recovered, ack.ID)
-		if !*ack.Recovered {
+	if r.start.Resumes() {
+		c.o.judgeRecovered(r.patterns, r.start, r.before, r.after, *ack.Recovered, ack.ID)
+		if *ack.Recovered {
+			replay.told = -1
+		} else {
 			c.o.between(r.patterns, c.o.place(r.start.Since), begin, func(e *entry) { c.tell(r.patterns, e) })
 		}
 	}
@@ -572,11 +549,11 @@ func (c *course) advance(r *replayDue, upTo place) {
 	c.o.between(r.patterns, r.passed, upTo, func(e *entry) {
 		switch {
 		case r.got[e], r.either[e]:
-		case e.goneBy(c.step) && !r.told.before(e.at), r.torn:
+		case e.goneBy(r.told), r.torn:
 			c.o.tally.misses++
 			c.tell(r.patterns, e)
 		default:
-			c.o.problem("%+v is due before, of %v; told of what was removed up to %v", *e, r.patterns, r.told)
+			c.o.problem("%+v is due before, of %v; it was told of what was gone by step %d", *e, r.patterns, r.told)
 		}
 	})
 	r.passed, r.torn = upTo, false
@@ -617,7 +594,7 @@ func (c *course) gap(f frame) {
 		r := sub.replay
 		r.gaps[sub.pattern]++
 		r.gapStep = f.step
-		r.told = r.told.max(c.o.mark(r.request.patterns, f.step))
+		r.told = f.step
 		r.torn = r.torn || c.o.disrupted(f.step) > 0
 	}
 }
@@ -631,6 +608,9 @@ func (c *course) finish(r *replayDue) {
 			missing++
 		}
 	})
+	if !c.o.settled { // what is removed just while the log is read may be told twice
+		missing *= 2
+	}
 	for p, n := range r.gaps {
 		switch {
 		case n <= missing+2*c.o.disrupted(r.gapStep): // a new log may be found out by reading and by hearing

@@ -75,8 +75,8 @@ func TestOrderUnderChurn(t *testing.T) {
 func readAll(t *testing.T, engine broker.Engine, after, upTo models.ID) (messages []*models.Message) {
 	t.Helper()
 	for after != upTo {
-		stretch, err := engine.Read(t.Context(), []models.Pattern{">"}, after, upTo, 1000)
-		if err != nil || !stretch.Recovered(after) {
+		stretch, err := engine.Read(t.Context(), broker.Query{Patterns: []models.Pattern{">"}, After: after, UpTo: upTo, Limit: 1000})
+		if err != nil || !stretch.Follows(after) {
 			t.Fatalf("reading after %v: %+v, %v", after, stretch, err)
 		}
 		messages = append(messages, stretch.Messages...)

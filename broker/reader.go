@@ -58,10 +58,11 @@ func (rd *reader) read(r *replay, s *shard) {
 	if rd.closing {
 		return
 	}
-	patterns, after, upTo, format := r.patterns(), r.read, r.target, r.client.format
+	format := r.client.format
+	query := Query{Patterns: r.patterns(), After: r.read, UpTo: r.target, Limit: pageLimit, Removals: r.removals}
 	rd.reads.Go(func() {
 		for rd.enter(r) {
-			p, err := rd.page(patterns, after, upTo, format)
+			p, err := rd.page(query, format)
 			if err == nil {
 				s.queue.push(event{apply: func(s *shard) { s.takePage(r, p) }})
 				return
@@ -89,9 +90,9 @@ func (rd *reader) enter(r *replay) bool {
 
 // page reads a page and puts it into the wire format, so that the shard need not. The slot
 // is free after a rest.
-func (rd *reader) page(patterns []models.Pattern, after, upTo models.ID, format models.Format) (page, error) {
+func (rd *reader) page(query Query, format models.Format) (page, error) {
 	defer time.AfterFunc(readRest, func() { <-rd.slots })
-	stretch, err := rd.engine.Read(rd.ctx, patterns, after, upTo, pageLimit)
+	stretch, err := rd.engine.Read(rd.ctx, query)
 	if err != nil {
 		return page{}, err
 	}

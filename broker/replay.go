@@ -54,10 +54,11 @@ type replay struct {
 	held             []replayed
 	heldFrom, newest models.ID
 	heldSize         int
-	// told is up to where the client knows of what was removed, gap that something is missing
-	// before what comes next.
-	told models.ID
-	gap  bool
+	// known is how many messages the log had lost when the replay began, and removals how
+	// many when it was looked at last for what is missing up to target. gap tells that
+	// something is, before what comes next.
+	known, removals uint64
+	gap             bool
 }
 
 // replayed is a message in its client's wire format, or, without a payload, a place where
@@ -68,7 +69,7 @@ type replayed struct {
 }
 
 func newReplay(c *Client, ack models.Ack, begin beginning) *replay {
-	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, begin.after), read: begin.after, told: begin.told, over: make(chan struct{})}
+	return &replay{client: c, caughtUp: models.NewCaughtUp(ack, begin.after), read: begin.after, known: begin.removals, removals: begin.removals, over: make(chan struct{})}
 }
 
 // startReplay has subscriptions wait for a replay. The shard has seen everything up to
@@ -221,7 +222,7 @@ func (s *shard) goOn(r *replay) {
 	case r.read != r.target:
 		s.reader.read(r, s)
 	case r.target != r.heldFrom:
-		r.target = r.heldFrom
+		r.target, r.removals = r.heldFrom, r.known
 		s.reader.read(r, s)
 	case len(r.held) > 0:
 		r.ready, r.held, r.heldSize = r.held, nil, 0
@@ -237,8 +238,10 @@ func (s *shard) takePage(r *replay, p page) {
 	if r.isOver() {
 		return
 	}
-	if p.stretch.lost(r.read, r.told) {
-		r.gap, r.told = true, p.stretch.Removed
+	r.gap = r.gap || !p.stretch.Follows(r.read)
+	r.removals = p.stretch.Removals
+	if r.read.Epoch != p.stretch.Newest.Epoch {
+		r.known = r.removals
 	}
 	switch reached := p.stretch.Reached; reached.Epoch {
 	case r.target.Epoch:

@@ -136,7 +136,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 	case n < 22:
 		h.setting.padding = 100_000 // little of it can be held back
 	}
-	h.oracle = &oracle{slack: h.setting.history.MaxBytes < 1<<20, ordered: !h.setting.unruly}
+	h.oracle = &oracle{slack: h.setting.history.MaxBytes < 1<<20, ordered: !h.setting.unruly, settled: h.setting.settled}
 	for i := range 3 {
 		h.listeners = append(h.listeners, &listener{name: string(rune('A' + i)), subs: make(map[models.Pattern]*tracked)})
 	}
@@ -231,7 +231,7 @@ func (h *history) look() {
 	var retained []*models.Message
 	for after := (models.ID{}); err == nil && after != position; {
 		var stretch broker.Stretch
-		stretch, err = h.engine.Read(ctx, []models.Pattern{">"}, after, position, 1000)
+		stretch, err = h.engine.Read(ctx, broker.Query{Patterns: []models.Pattern{">"}, After: after, UpTo: position, Limit: 1000})
 		retained = append(retained, stretch.Messages...)
 		after = stretch.Reached
 	}

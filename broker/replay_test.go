@@ -304,11 +304,12 @@ type pagedEngine struct {
 	reading func()
 }
 
-func (e pagedEngine) Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (broker.Stretch, error) {
+func (e pagedEngine) Read(ctx context.Context, query broker.Query) (broker.Stretch, error) {
 	if e.reading != nil {
 		e.reading()
 	}
-	return e.Engine.Read(ctx, patterns, after, upTo, min(limit, e.page))
+	query.Limit = min(query.Limit, e.page)
+	return e.Engine.Read(ctx, query)
 }
 
 // TestGapInAReplay: what is removed before a running replay comes to it is told of before
@@ -357,6 +358,48 @@ func TestGapInAReplay(t *testing.T) {
 				conn.wantMessages(past[4])
 			}
 			conn.wantMessages(live...)
+			conn.want("caught_up")
+		})
+	}
+}
+
+// TestOldLossesHideNoNewOne: what was lost before a replay began, further on, takes nothing
+// away from what is lost before the replay comes to it.
+func TestOldLossesHideNoNewOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		start     models.Start
+		recovered string
+	}{
+		"last":         {models.Start{Last: 2}, ""},
+		"another log":  {models.Start{Since: models.ID{Epoch: "other", Sequence: 7}}, "false"},
+		"not complete": {everything(), "false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var reads atomic.Int64
+			second, removed := make(chan struct{}), make(chan struct{})
+			engine := pagedEngine{Engine: broker.NewMemory(small()), page: 1, reading: func() {
+				// The first is for the place to begin at, and one for the first message.
+				if reads.Add(1) == 3 {
+					close(second)
+					<-removed
+				}
+			}}
+			s := startOver(t, engine, defaults())
+			purge := func(topic models.Topic) {
+				if err := s.Purge(t.Context(), models.Caller{}, topic); err != nil {
+					t.Fatal(err)
+				}
+			}
+			past := s.publishTo("b", "b", "a")
+			purge("a")
+			client, conn := s.comer()
+			s.subscribeFrom(c.start, client, "*")
+			conn.wantAck(models.ID{Epoch: past[0].ID.Epoch}, c.recovered)
+			<-second
+			purge("b")
+			close(removed)
+			conn.wantMessages(past[0])
+			conn.wantGap("*")
 			conn.want("caught_up")
 		})
 	}

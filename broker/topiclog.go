@@ -22,11 +22,13 @@ type topicLog struct {
 	count  atomic.Int64
 	newest atomic.Pointer[models.Message]
 
-	// Guarded by the engine's lock. The places before first are of removed messages. lost
-	// is the newest sequence removed that is not in places any more.
-	places []place
-	first  int
-	lost   uint64
+	// Guarded by the engine's lock. The places before first are of removed messages, and
+	// numbers has the numbers of these removals. lost is the last one that is not in places
+	// any more.
+	places  []place
+	numbers []uint64
+	first   int
+	lost    removal
 }
 
 // place is where a message stands in the log. A removed one is nil.
@@ -34,6 +36,10 @@ type place struct {
 	sequence uint64
 	message  *models.Message
 }
+
+// removal is the loss of a message. number counts all that the log has lost: of a topic, a
+// message with a higher sequence was removed later.
+type removal struct{ sequence, number uint64 }
 
 func (t *topicLog) retained() int { return len(t.places) - t.first }
 
@@ -46,10 +52,12 @@ func (t *topicLog) append(m *models.Message) {
 	t.count.Add(1)
 }
 
-// removeOldest removes the oldest message of a topic that has one.
-func (t *topicLog) removeOldest() *models.Message {
+// removeOldest removes the oldest message of a topic that has one. It is the removal of
+// that number.
+func (t *topicLog) removeOldest(number uint64) *models.Message {
 	m := t.oldest()
 	t.places[t.first].message = nil
+	t.numbers = append(t.numbers, number)
 	t.first++
 	t.count.Add(-1)
 	if t.retained() == 0 {
@@ -63,34 +71,38 @@ func (t *topicLog) removeOldest() *models.Message {
 
 // forget forgets the first n places, which are of removed messages.
 func (t *topicLog) forget(n int) {
-	t.lost = t.places[n-1].sequence
-	left := t.places[n:]
+	t.lost = t.removal(n - 1)
 	t.first -= n
-	if cap(t.places) > 4*len(left) {
-		t.places = slices.Clone(left)
-		return
-	}
-	copy(t.places, left)
-	clear(t.places[len(left):])
-	t.places = t.places[:len(left)]
+	t.places = dropped(t.places, n)
+	t.numbers = dropped(t.numbers, n)
 }
 
-// removed is the newest sequence that was removed, or may have been before the topic was
-// known; 0 without one.
-func (t *topicLog) removed() uint64 {
+// dropped is a slice without its first n elements, and without most of the room for them.
+func dropped[E any](s []E, n int) []E {
+	if left := s[n:]; cap(s) > 4*len(left) {
+		return slices.Clone(left)
+	}
+	return slices.Delete(s, 0, n)
+}
+
+// removal gives that of the message which was at a place before first.
+func (t *topicLog) removal(i int) removal { return removal{t.places[i].sequence, t.numbers[i]} }
+
+// removed is the last removal, or one that may have been before the topic was known.
+func (t *topicLog) removed() removal {
 	if t.first > 0 {
-		return t.places[t.first-1].sequence
+		return t.removal(t.first - 1)
 	}
 	return t.lost
 }
 
-// removedUpTo is removed for what is at most upTo. If the topic has lost more since
-// than it remembers, it gives upTo.
-func (t *topicLog) removedUpTo(upTo uint64) uint64 {
+// removedUpTo is the last removal of a sequence that is at most upTo. If the topic has lost
+// more beyond upTo than it remembers, that may be one which never was.
+func (t *topicLog) removedUpTo(upTo uint64) removal {
 	if i := min(t.beyond(upTo), t.first); i > 0 {
-		return t.places[i-1].sequence
+		return t.removal(i - 1)
 	}
-	return min(t.lost, upTo)
+	return removal{min(t.lost.sequence, upTo), t.lost.number}
 }
 
 // beyond gives the index of the first place beyond a sequence.

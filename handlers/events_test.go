@@ -22,7 +22,7 @@ type muteEngine struct {
 	read func() error
 }
 
-func (e muteEngine) Read(context.Context, []models.Pattern, models.ID, models.ID, int) (broker.Stretch, error) {
+func (e muteEngine) Read(context.Context, broker.Query) (broker.Stretch, error) {
 	return broker.Stretch{}, e.read()
 }
 

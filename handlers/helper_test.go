@@ -282,8 +282,9 @@ func (s *server) retained(t *testing.T, pattern models.Pattern) []*models.Messag
 	if err != nil {
 		t.Fatal(err)
 	}
-	stretch, err := s.engine.Read(t.Context(), []models.Pattern{pattern},
-		models.ID{Epoch: position.Epoch}, position, 10_000)
+	stretch, err := s.engine.Read(t.Context(), broker.Query{
+		Patterns: []models.Pattern{pattern}, After: models.ID{Epoch: position.Epoch}, UpTo: position, Limit: 10_000,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

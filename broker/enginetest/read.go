@@ -17,11 +17,12 @@ import (
 // to the contract. Nothing may be removed meanwhile.
 func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, upTo models.ID, limit int) (ids []models.ID, recovered bool) {
 	t.Helper()
-	first, err := engine.Read(t.Context(), patterns, after, upTo, limit)
+	query := broker.Query{Patterns: patterns, After: after, UpTo: upTo, Limit: limit}
+	first, err := engine.Read(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
 	}
-	recovered = first.Recovered(after)
+	recovered = first.Follows(after)
 	if after.Epoch != first.Newest.Epoch || after.Sequence > first.Newest.Sequence {
 		after = models.ID{Epoch: first.Newest.Epoch}
 	}
@@ -45,11 +46,12 @@ func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, 
 			t.Fatalf("%q after %v up to %v: reached %v", patterns, after, end, r)
 		}
 		after = stretch.Reached
-		if stretch, err = engine.Read(t.Context(), patterns, after, upTo, limit); err != nil {
+		query.After, query.Removals = after, stretch.Removals
+		if stretch, err = engine.Read(t.Context(), query); err != nil {
 			t.Fatal(err)
 		}
-		if !stretch.Recovered(after) && stretch.Removed.Sequence > first.Removed.Sequence {
-			t.Errorf("%q after %v: removed up to %v, and at first up to %v", patterns, after, stretch.Removed, first.Removed)
+		if !stretch.Follows(after) || stretch.Removals != first.Removals {
+			t.Errorf("%q after %v: lost %v with %d removals, of which %d were known at first", patterns, after, stretch.Lost, stretch.Removals, first.Removals)
 		}
 	}
 }

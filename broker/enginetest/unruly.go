@@ -71,14 +71,14 @@ func (u *Unruly) Position(ctx context.Context) (models.ID, error) {
 }
 
 // Read implements broker.Engine.
-func (u *Unruly) Read(ctx context.Context, patterns []models.Pattern, after, upTo models.ID, limit int) (broker.Stretch, error) {
+func (u *Unruly) Read(ctx context.Context, query broker.Query) (broker.Stretch, error) {
 	log, err := u.reach()
 	if err != nil {
 		return broker.Stretch{}, err
 	}
-	stretch, err := log.Read(ctx, patterns, after, upTo, limit)
+	stretch, err := log.Read(ctx, query)
 	if err == nil {
-		u.shorten(&stretch, after)
+		u.shorten(&stretch, query.After)
 	}
 	return stretch, err
 }
