@@ -14,6 +14,9 @@ const (
 	topicOverhead = 1024
 )
 
+// maxRecent is how many of the topics that lost messages last the log remembers.
+const maxRecent = 16 << 10
+
 // maxEmpty and emptyShare bound the topics that are remembered though nothing of them is
 // left: in number, and as a part of the log's size.
 const (
@@ -30,8 +33,10 @@ type log struct {
 	history History
 	// newest is the last sequence given, 0 before the first.
 	newest uint64
-	// removals is how many messages were removed.
+	// removals is how many messages were removed. recent has the topics of the last ones:
+	// that of a removal stands at its number, modulo maxRecent.
 	removals uint64
+	recent   []models.Topic
 	size     int64
 	topics   map[models.Topic]*topicLog
 	names    directory[*topicLog]
@@ -39,16 +44,15 @@ type log struct {
 	// the message, since a B-tree may hold on to what was taken out of it.
 	order btree.Map[uint64, *topicLog]
 	// marks has the topics that have lost messages, by the newest sequence that each has
-	// lost, and losses has them by the number of that removal. empty has those of marks that
-	// have nothing left.
-	marks, losses, empty btree.Map[uint64, *topicLog]
+	// lost, and empty has those of them that have nothing left.
+	marks, empty btree.Map[uint64, *topicLog]
 	// forgotten has the highest sequence and number of what topics have lost that are no
 	// longer in topics: for these it stands in for their own.
 	forgotten removal
 }
 
 func newLog(history History) *log {
-	return &log{history: history, topics: make(map[models.Topic]*topicLog)}
+	return &log{history: history, topics: make(map[models.Topic]*topicLog), recent: make([]models.Topic, maxRecent)}
 }
 
 // append adds a message, whose sequence is the next one. It goes at once if its topic
@@ -108,14 +112,13 @@ func (l *log) purge(name models.Topic, upTo uint64, limit int) (more bool) {
 func (l *log) removeOldest(t *topicLog) {
 	before := t.removed()
 	l.removals++
+	l.recent[l.removals%maxRecent] = t.name
 	m := t.removeOldest(l.removals)
 	mark := m.ID.Sequence
 	l.order.Delete(mark)
 	l.size -= entryOverhead + int64(len(m.Data))
 	l.marks.Set(mark, t)
 	l.marks.Delete(before.sequence)
-	l.losses.Load(l.removals, t)
-	l.losses.Delete(before.number)
 	if t.retained() > 0 {
 		return
 	}
@@ -130,12 +133,24 @@ func (l *log) removeOldest(t *topicLog) {
 func (l *log) forgetEmpty() {
 	mark, t, _ := l.empty.PopMin()
 	l.marks.Delete(mark)
-	l.losses.Delete(t.removed().number)
 	delete(l.topics, t.name)
 	l.names.delete(string(t.name))
 	l.size -= topicOverhead
 	l.forgotten.sequence = max(l.forgotten.sequence, mark)
 	l.forgotten.number = max(l.forgotten.number, t.removed().number)
+}
+
+// losers gives the topics of all removals after the first so many, the last first, unless
+// they are too many, or it asks for all from the first one on. A topic may come more than once.
+func (l *log) losers(known uint64) (topics []models.Topic, all bool) {
+	if known == 0 || l.removals > known+maxRecent {
+		return nil, false
+	}
+	topics = make([]models.Topic, 0, l.removals-known)
+	for number := l.removals; number > known; number-- {
+		topics = append(topics, l.recent[number%maxRecent])
+	}
+	return topics, true
 }
 
 // removedUpTo gives the last removal of a sequence up to one that the topic of a name has

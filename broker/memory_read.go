@@ -20,10 +20,10 @@ const (
 	// maxLookedAt how many are looked at to find them. With more, the log is walked.
 	maxListed   = 256
 	maxLookedAt = 1024
-	// maxWalk is how many messages a walk comes past at a time, and maxLosers how many
+	// maxWalk is how many messages a walk comes past at a time, and maxMarks how many
 	// topics that have lost messages.
-	maxWalk   = 16 << 10
-	maxLosers = 16 << 10
+	maxWalk  = 16 << 10
+	maxMarks = 16 << 10
 	// maxTopics is how many topics are gone to in one hold of the lock, and maxFetch how
 	// many messages are taken from them.
 	maxTopics = 64
@@ -52,8 +52,8 @@ type reading struct {
 //     them, or than fit into a sixteenth of MaxBytes.
 //   - A topic has lost more messages beyond UpTo than it remembers: a quarter as many as it
 //     has, and eight at least.
-//   - Patterns match more than 256 topics, and 16,384 topics of which nothing is missing have
-//     lost something beyond After, and as many since the first Removals.
+//   - Patterns match more than 256 topics, 16,384 topics of which nothing is missing have lost
+//     something beyond After, and there were as many removals after those that are known.
 func (m *Memory) Read(ctx context.Context, query Query) (Stretch, error) {
 	if err := ctx.Err(); err != nil {
 		return Stretch{}, err
@@ -131,37 +131,39 @@ func (r *reading) take(places []place, limit int) {
 }
 
 // readWalking reads by a walk through everything after a place. It walks in copies of
-// the log's order and losses, which are of one moment and cost the same however large the
+// the log's order and marks, which are of one moment and cost the same however large the
 // log is, and goes for the messages then. What was removed in between is lost.
 func (m *Memory) readWalking(r *reading, matches func(models.Topic) bool) {
 	m.mu.Lock()
-	order, marks, losses := m.log.order.Copy(), m.log.marks.Copy(), m.log.losses.Copy()
+	order, marks := m.log.order.Copy(), m.log.marks.Copy()
+	losers, all := m.log.losers(r.known)
 	r.lose(m.log.forgottenUpTo(r.upTo))
 	m.mu.Unlock()
-	type found struct {
+	if !all {
+		losers, all = losersBeyond(r.after, marks)
+	}
+	m.readLosses(r, losers, matches)
+	r.lost = r.lost || !all
+	type match struct {
 		sequence uint64
 		topic    *topicLog
 	}
-	var all []found
+	var found []match
 	walked := 0
 	order.Ascend(r.after+1, func(sequence uint64, t *topicLog) bool {
 		if sequence > r.upTo {
 			return false
 		}
-		if walked++; walked > maxWalk || len(all) == r.limit {
+		if walked++; walked > maxWalk || len(found) == r.limit {
 			r.reached = sequence - 1
 			return false
 		}
 		if matches(t.name) {
-			all = append(all, found{sequence, t})
+			found = append(found, match{sequence, t})
 		}
 		return true
 	})
-	// Either would tell alone. Which is shorter depends on the query.
-	if (r.known == 0 || !m.findLoser(r, losses, r.known, matches)) && !m.findLoser(r, marks, r.after, matches) {
-		r.lost = true
-	}
-	for some := range slices.Chunk(all, maxTopics) {
+	for some := range slices.Chunk(found, maxTopics) {
 		m.mu.Lock()
 		for _, f := range some {
 			if message := f.topic.find(f.sequence); message != nil {
@@ -174,25 +176,36 @@ func (m *Memory) readWalking(r *reading, matches func(models.Topic) bool) {
 	}
 }
 
-// findLoser looks whether a topic that matches has lost something, among those beyond a
-// place in losses or in marks, from the last one down. It is false if it gave up.
-func (m *Memory) findLoser(r *reading, losers *btree.Map[uint64, *topicLog], beyond uint64, matches func(models.Topic) bool) bool {
-	seen := 0
-	losers.Reverse(func(at uint64, t *topicLog) bool {
-		if r.lost || at <= beyond {
-			return false
+// readLosses finds out whether one of the topics matches and has lost something.
+func (m *Memory) readLosses(r *reading, losers []models.Topic, matches func(models.Topic) bool) {
+	for _, name := range losers {
+		if r.lost {
+			return
 		}
-		if seen++; seen > maxLosers {
-			return false
-		}
-		if matches(t.name) {
+		if matches(name) {
 			m.mu.Lock()
-			r.lose(t.removedUpTo(r.upTo))
+			r.lose(m.log.removedUpTo(name, r.upTo))
 			m.mu.Unlock()
 		}
+	}
+}
+
+// losersBeyond gives the topics that have lost something beyond a place, the newest loss
+// first: all of them, or 16,384.
+func losersBeyond(after uint64, marks *btree.Map[uint64, *topicLog]) (topics []models.Topic, all bool) {
+	all = true
+	marks.Reverse(func(mark uint64, t *topicLog) bool {
+		if mark <= after {
+			return false
+		}
+		if len(topics) == maxMarks {
+			all = false
+			return false
+		}
+		topics = append(topics, t.name)
 		return true
 	})
-	return seen <= maxLosers
+	return topics, all
 }
 
 // cut ends the stretch where it has enough.
