@@ -38,9 +38,8 @@ type stream struct {
 	err  error
 	// isCut tells that the deadlines stay where they are.
 	isCut bool
-
-	// writer ends with the writing goroutine.
-	writer sync.WaitGroup
+	// written is closed when the last writing goroutine is through.
+	written chan struct{}
 }
 
 func newStream(conn net.Conn, l *lenders) *stream {
@@ -96,12 +95,14 @@ func (s *stream) write(b []byte, room func()) (int, error) {
 	if taken < len(b) {
 		s.room = room
 	}
-	s.writer.Go(s.writeRest)
+	s.written = make(chan struct{})
+	go s.writeRest(s.written)
 	return taken, nil
 }
 
 // writeRest writes what the socket did not take at once, and then asks for more.
-func (s *stream) writeRest() {
+func (s *stream) writeRest(written chan<- struct{}) {
+	defer close(written)
 	_, err := s.conn.Write(s.rest)
 	if err == nil {
 		s.owner.tookSome()
@@ -121,7 +122,12 @@ func longAgo() time.Time { return time.Unix(1, 0) }
 func (s *stream) interrupt() { _ = s.conn.SetReadDeadline(longAgo()) }
 
 func (s *stream) closeWrite() {
-	s.writer.Wait()
+	s.mu.Lock()
+	written := s.written
+	s.mu.Unlock()
+	if written != nil {
+		<-written
+	}
 	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
