@@ -20,6 +20,8 @@ import (
 const (
 	// closeLinger is how long a client that was closed has to take the rest and to leave.
 	closeLinger = 5 * time.Second
+	// authTimeout is how long a WebSocket that came without a token has to send one.
+	authTimeout = 10 * time.Second
 	// lastAnswers is how long the last HTTP answers may take to leave at shutdown.
 	lastAnswers = time.Second
 )
@@ -35,6 +37,8 @@ type App struct {
 	carrier  *transport.Carrier
 	server   *fiber.App
 	conns    *httpConns
+	// stopKeys ends the refreshing of the keys for tokens.
+	stopKeys context.CancelFunc
 
 	// draining tells that the server wants no more traffic.
 	draining atomic.Bool
@@ -52,6 +56,13 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 	listener, err := net.Listen("tcp", config.Server.Address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	keys, stopKeys := context.WithCancel(context.Background())
+	a.stopKeys = stopKeys
+	authenticator, err := newAuthenticator(keys, config.Auth, logger)
+	if err != nil {
+		stopKeys()
+		return nil, errors.Join(err, listener.Close())
 	}
 	a.listener = newSteadyListener(listener, logger, a.conns.shed)
 	engine := broker.NewMemory(broker.History{
@@ -72,6 +83,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		PingInterval:  config.Transport.PingInterval,
 	})
 	if err != nil {
+		stopKeys()
 		return nil, errors.Join(err, listener.Close())
 	}
 	a.carrier, err = transport.New(transport.Options{
@@ -83,11 +95,14 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		Logger:      logger,
 	})
 	if err != nil {
+		stopKeys()
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
 	}
 	a.server = handlers.New(handlers.Options{
 		PubSub:         a.pubsub,
 		Logger:         logger,
+		Auth:           authenticator,
+		AuthTimeout:    authTimeout,
 		Ready:          a.ready,
 		AllowedOrigins: config.Server.AllowedOrigins,
 		MessageSize:    int(config.Limits.MessageSize),
@@ -128,6 +143,7 @@ func (a *App) Run(ctx context.Context) error {
 // do not take theirs or never finish their request.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
+	defer a.stopKeys()
 	a.logger.Info("draining", "delay", a.config.Server.DrainDelay)
 	time.Sleep(a.config.Server.DrainDelay)
 

@@ -54,7 +54,7 @@ func architecture() map[string]rule {
 		},
 		"handlers": {
 			imports: []string{
-				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs",
+				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs", "fanfare/handlers/auth",
 				"github.com/gofiber/fiber/v2",
 				"github.com/gofiber/contrib/websocket",
 				"github.com/valyala/fasthttp", // below Fiber: the errors that it answers
@@ -63,8 +63,17 @@ func architecture() map[string]rule {
 				"github.com/google/uuid",
 				"github.com/prometheus/client_golang",
 				"github.com/prometheus/common",
+				"golang.org/x/time",
 			},
 			tests: []string{anything},
+		},
+		"handlers/auth": { // who a caller is
+			imports: []string{
+				"fanfare/models",
+				"github.com/golang-jwt/jwt/v5",
+				"github.com/MicahParks/keyfunc/v3",
+				"golang.org/x/time",
+			},
 		},
 		"broker": {
 			imports: []string{

@@ -76,7 +76,7 @@ func TestCommand(t *testing.T) {
 		"address that others can reach": {
 			args:   []string{"--address", "0.0.0.0:8080"},
 			status: 1,
-			stderr: "Listen on loopback: --address 127.0.0.1:8080.",
+			stderr: "Or listen on loopback, --address 127.0.0.1:8080, ",
 		},
 		"empty address": {
 			args:   []string{"--address", ""},

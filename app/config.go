@@ -16,13 +16,14 @@ type Config struct {
 	Transport TransportConfig `koanf:"transport"`
 	History   HistoryConfig   `koanf:"history"`
 	Limits    LimitsConfig    `koanf:"limits"`
+	Auth      AuthConfig      `koanf:"auth"`
 	Log       LogConfig       `koanf:"log"`
 }
 
 // ServerConfig is about the listener and its HTTP connections.
 type ServerConfig struct {
-	// Address is the host:port to listen on. The host has to be loopback: there is no
-	// authentication, so whoever reaches the address may do everything. Port 0 takes a free one.
+	// Address is the host:port to listen on. Without authentication the host has to be loopback,
+	// since whoever reaches the address may do everything. Port 0 takes a free one.
 	// Default 127.0.0.1:8080.
 	Address string `koanf:"address"`
 
@@ -116,6 +117,63 @@ type LimitsConfig struct {
 	PublishWait time.Duration `koanf:"publish_wait"`
 }
 
+// AuthConfig says who may do what. With nothing of it set, there is no authentication.
+type AuthConfig struct {
+	JWT JWTConfig `koanf:"jwt"`
+
+	// APIKeys are for programs. Default none.
+	APIKeys []APIKeyConfig `koanf:"api_keys"`
+
+	// Anonymous is what strangers may do, who have neither token nor key. Default nothing.
+	Anonymous AnonymousConfig `koanf:"anonymous"`
+}
+
+// JWTConfig says which tokens (RFC 7519) are taken. They are, if Algorithms is set.
+type JWTConfig struct {
+	// Algorithms are those that a token may be signed with: HS256, HS384, HS512, RS256, RS384,
+	// RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA. Default none.
+	Algorithms []string `koanf:"algorithms"`
+
+	// Key verifies tokens: the shared secret for HS*, else a public key in PEM. There has to be
+	// one of Key, KeyFile and JWKSURL. Default none.
+	Key string `koanf:"key"`
+
+	// KeyFile is a file that holds the key, read at the start. Default none.
+	KeyFile string `koanf:"key_file"`
+
+	// JWKSURL is where a JSON Web Key Set is to be had, by https unless it is on this machine. It
+	// is asked for again every 5 minutes, and for a key that is not known. Default none.
+	JWKSURL string `koanf:"jwks_url"`
+
+	// Issuer has to be a token's "iss", and Audience in its "aud", if they are set. Default none.
+	Issuer   string `koanf:"issuer"`
+	Audience string `koanf:"audience"`
+
+	// Leeway is how far the issuer's clock may be off. Default 5s.
+	Leeway time.Duration `koanf:"leeway"`
+}
+
+// APIKeyConfig is an API key, known by its hash.
+type APIKeyConfig struct {
+	// Name is the user's name, as that of a token's "sub".
+	Name string `koanf:"name"`
+
+	// Hash is what "fanfare key hash" prints for the key.
+	Hash string `koanf:"hash"`
+
+	// Subscribe and Publish are the patterns that it is for, and Admin whether it may administer.
+	Subscribe []string `koanf:"subscribe"`
+	Publish   []string `koanf:"publish"`
+	Admin     bool     `koanf:"admin"`
+}
+
+// AnonymousConfig is what strangers may do.
+type AnonymousConfig struct {
+	// Subscribe and Publish are the patterns that are open to everybody. Default none.
+	Subscribe []string `koanf:"subscribe"`
+	Publish   []string `koanf:"publish"`
+}
+
 // LogConfig is about the server's own log on standard error.
 type LogConfig struct {
 	// Level is the least that is logged: debug, info, warn or error. Default info.
@@ -155,6 +213,11 @@ func DefaultConfig() Config {
 			SubscriptionsPerClient: 1000,
 			InFlightSize:           64 * MiB,
 			PublishWait:            5 * time.Second,
+		},
+		Auth: AuthConfig{
+			JWT:       JWTConfig{Algorithms: []string{}, Leeway: 5 * time.Second},
+			APIKeys:   []APIKeyConfig{},
+			Anonymous: AnonymousConfig{Subscribe: []string{}, Publish: []string{}},
 		},
 		Log: LogConfig{
 			Level:  "info",

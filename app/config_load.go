@@ -19,6 +19,9 @@ import (
 // defaultConfigFile is read when no file is named, if it is there.
 const defaultConfigFile = "config.yaml"
 
+// secretKey is the key whose value must not be repeated.
+const secretKey = "auth.jwt.key"
+
 // envPrefix begins every environment variable of the configuration.
 const envPrefix = "FANFARE_"
 
@@ -117,7 +120,11 @@ func (l *configLoader) loadEnviron(environ []string) {
 func (l *configLoader) decode() Config {
 	cfg := DefaultConfig()
 	for _, key := range slices.Sorted(maps.Keys(l.values)) {
-		if err := decodeKey(key, l.values[key], &cfg); err != nil {
+		switch err := decodeKey(key, l.values[key], &cfg); {
+		case err == nil:
+		case key == secretKey:
+			l.mistake("%s: want text", key)
+		default:
 			l.mistake("%s: %w", key, err)
 		}
 	}
@@ -134,7 +141,7 @@ func decodeKey(key string, value any, cfg *Config) error {
 		return err
 	}
 	err := k.UnmarshalWithConf("", cfg, koanf.UnmarshalConf{
-		DecoderConfig: &mapstructure.DecoderConfig{DecodeHook: decodeValue},
+		DecoderConfig: &mapstructure.DecoderConfig{DecodeHook: decodeValue, ErrorUnused: true},
 	})
 	// What decodeValue said, without the names that mapstructure puts around it.
 	if inner, ok := errors.AsType[*mapstructure.DecodeError](err); ok {

@@ -72,6 +72,16 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 		"limits.subscriptions_per_client": "12",
 		"limits.in_flight_size":           "13MiB",
 		"limits.publish_wait":             "14s",
+		"auth.jwt.algorithms":             "HS256,HS384",
+		"auth.jwt.key":                    strings.Repeat("k", 48),
+		"auth.jwt.key_file":               "", // only one of the three: TestConfigOfKeys
+		"auth.jwt.jwks_url":               "",
+		"auth.jwt.issuer":                 "issuer",
+		"auth.jwt.audience":               "audience",
+		"auth.jwt.leeway":                 "18s",
+		"auth.api_keys":                   "[{name: n, hash: " + strings.Repeat("0a", 32) + ", subscribe: [a, b.>], publish: [c], admin: true}]",
+		"auth.anonymous.subscribe":        "d,e.*",
+		"auth.anonymous.publish":          "f",
 		"log.level":                       "debug",
 		"log.format":                      "json",
 	}
@@ -95,6 +105,15 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 			SubscriptionsPerClient: 12,
 			InFlightSize:           13 * MiB,
 			PublishWait:            14 * time.Second,
+		},
+		Auth: AuthConfig{
+			JWT: JWTConfig{
+				Algorithms: []string{"HS256", "HS384"}, Key: strings.Repeat("k", 48), Issuer: "issuer", Audience: "audience", Leeway: 18 * time.Second,
+			},
+			APIKeys: []APIKeyConfig{{
+				Name: "n", Hash: strings.Repeat("0a", 32), Subscribe: []string{"a", "b.>"}, Publish: []string{"c"}, Admin: true,
+			}},
+			Anonymous: AnonymousConfig{Subscribe: []string{"d", "e.*"}, Publish: []string{"f"}},
 		},
 		Log: LogConfig{Level: "debug", Format: "json"},
 	}
@@ -195,7 +214,7 @@ func TestConfigFileErrors(t *testing.T) {
 		"unknown key":         {document: "server: {host: x}", want: "server.host: unknown key in "},
 		"unknown key, null":   {document: "server: {host: }", want: "server.host: unknown key in "},
 		"unknown scalar":      {document: "port: 80", want: "port: unknown key in "},
-		"unknown empty":       {document: "auth: {}", want: "auth: unknown key in "},
+		"unknown empty":       {document: "nats: {}", want: "nats: unknown key in "},
 		"number as a key":     {document: "1: 2", want: "1: unknown key in "},
 		"number below":        {document: "server: {1: 2}", want: "server.1: unknown key in "},
 		"key in another case": {document: "server: {Address: 'localhost:1'}", want: "server.Address: unknown key in "},
@@ -339,7 +358,7 @@ func TestConfigValues(t *testing.T) {
 		"address, zone":            {document: "server: {address: '[::1%eth0]:8080'}", want: "want a loopback address"},
 		"address, name":            {document: "server: {address: 'example.com:8080'}", want: "want a loopback address"},
 		"address, name below":      {document: "server: {address: 'localhost.example.com:8080'}", want: "want a loopback address"},
-		"address, says what to do": {document: "server: {address: ':9000'}", want: "--address 127.0.0.1:9000. To reach it from elsewhere, use an SSH tunnel there: ssh -L 8080:127.0.0.1:9000 HOST"},
+		"address, says what to do": {document: "server: {address: ':9000'}", want: "ssh -L 8080:127.0.0.1:9000 HOST"},
 		"address, no port":         {document: "server: {address: 127.0.0.1}", want: `"127.0.0.1": want HOST:PORT, such as 127.0.0.1:8080`},
 		"address, port alone":      {document: "server: {address: 8080}", want: `"8080": want HOST:PORT`},
 		"address, bare IPv6":       {document: "server: {address: '::1'}", want: `"::1": want HOST:PORT`},
@@ -455,7 +474,8 @@ limits: {outbox_size: 1KiB}
 		`limits.outbox_size: "1KiB": want more than `,
 		`log.level: "loud": want one of `,
 	}
-	lines := strings.Split(err.Error(), "\n")
+	text, _, _ := strings.Cut(err.Error(), "\n\n") // what follows says what to do
+	lines := strings.Split(text, "\n")
 	if len(lines) != len(want) {
 		t.Fatalf("got %d lines, want %d:\n%v", len(lines), len(want), err)
 	}
@@ -483,16 +503,23 @@ func readKeys(t *testing.T, data []byte) (keys, uncommented []string) {
 		t.Fatal(err)
 	}
 	// The contents of a mapping are key, value, key, value.
-	sections := document.Content[0].Content
-	for i := 0; i < len(sections); i += 2 {
-		entries := sections[i+1].Content
-		for j := 0; j < len(entries); j += 2 {
-			key := sections[i].Value + "." + entries[j].Value
-			keys = append(keys, key)
-			if entries[j].HeadComment == "" {
-				uncommented = append(uncommented, key)
+	var read func(prefix string, section *yaml.Node)
+	read = func(prefix string, section *yaml.Node) {
+		for i := 0; i < len(section.Content); i += 2 {
+			key, value := section.Content[i], section.Content[i+1]
+			name := prefix + key.Value
+			if value.Kind == yaml.MappingNode {
+				read(name+".", value)
+				continue
+			}
+			keys = append(keys, name)
+			// One comment may be for the keys that follow it without a blank line.
+			together := i > 0 && section.Content[i-2].Line == key.Line-1
+			if key.HeadComment == "" && !together {
+				uncommented = append(uncommented, name)
 			}
 		}
 	}
+	read("", document.Content[0])
 	return keys, uncommented
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -23,7 +24,7 @@ const messageOverhead = 1 * KiB
 // validate returns everything that is wrong with the values, in the order of the keys.
 func (c Config) validate() []error {
 	var v validator
-	v.address("server.address", c.Server.Address)
+	v.address("server.address", c.Server.Address, c.Auth.isOn())
 	for _, origin := range c.Server.AllowedOrigins {
 		v.origin("server.allowed_origins", origin)
 	}
@@ -68,19 +69,26 @@ func (c Config) validate() []error {
 			fmt.Sprintf("less than server.shutdown_timeout (%v), which waits for publishers", c.Server.ShutdownTimeout))
 	}
 
+	v.auth(c.Auth)
+
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
+	if v.help != "" {
+		v.mistakes = append(v.mistakes, errors.New(v.help))
+	}
 	return v.mistakes
 }
 
 // validator gathers mistakes, so that all are reported together.
 type validator struct {
 	mistakes []error
+	// help comes behind them.
+	help string
 }
 
 // want adds a mistake: the key's value is not what is wanted.
 func (v *validator) want(key string, value any, want string) {
-	v.mistakes = append(v.mistakes, fmt.Errorf("%s: %w", key, wantError(value, want)))
+	v.mistake(key, wantError(value, want))
 }
 
 func (v *validator) positive(key string, n int) {
@@ -107,8 +115,8 @@ func (v *validator) oneOf(key, value string, allowed ...string) {
 	}
 }
 
-// address checks that only this machine can reach the listener: there is no authentication.
-func (v *validator) address(key, address string) {
+// address checks that only this machine can reach the listener if there is no authentication.
+func (v *validator) address(key, address string, authenticates bool) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		v.want(key, address, "HOST:PORT, such as 127.0.0.1:8080")
@@ -118,12 +126,41 @@ func (v *validator) address(key, address string) {
 		v.want(key, address, "a port from 0 to 65535, such as 127.0.0.1:8080")
 		return
 	}
-	if !isLoopback(host) {
-		v.want(key, address, "a loopback address: there is no authentication yet, so everyone who reaches the"+
-			" server could publish, read and disconnect others. Listen on loopback: --address 127.0.0.1:"+port+
-			". To reach it from elsewhere, use an SSH tunnel there: ssh -L 8080:127.0.0.1:"+port+" HOST")
+	if !authenticates && !isLoopback(host) {
+		v.want(key, address, "a loopback address, such as 127.0.0.1:"+port+", or authentication: without it everyone"+
+			" who reaches the server could publish, read and disconnect others")
+		v.help = strings.ReplaceAll(openDoorHelp, "PORT", port)
 	}
 }
+
+// openDoorHelp is what to write into the configuration to be reached by others.
+const openDoorHelp = `
+For authentication put this into config.yaml, for programs and yourself:
+
+auth:
+  api_keys:
+    - name: me
+      hash: HASH # of a new key: fanfare key hash --generate
+      subscribe: [">"]
+      publish: [">"]
+      admin: true
+
+or this, for users whom your own server signs tokens for:
+
+auth:
+  jwt:
+    algorithms: [HS256]
+    key_file: jwt.key # a new secret: openssl rand -hex 32 > jwt.key
+
+or, beside them or alone, what strangers may do:
+
+auth:
+  anonymous:
+    subscribe: ["public.>"]
+    publish: []
+
+Or listen on loopback, --address 127.0.0.1:PORT, and reach it from elsewhere through an SSH tunnel:
+ssh -L 8080:127.0.0.1:PORT HOST`
 
 // isLoopback reports whether a listener on the host is out of reach for other machines. Names
 // other than localhost can resolve to anything.

@@ -1,11 +1,14 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // decodeValue is the hook that turns a value from YAML, the environment or a flag into the type of
@@ -16,7 +19,9 @@ func decodeValue(from, to reflect.Value) (any, error) {
 		return value, nil // a section: its keys come one by one
 	}
 	if to.Kind() == reflect.Slice {
-		if text, ok := value.(string); ok {
+		if text, ok := value.(string); ok && to.Type().Elem().Kind() == reflect.Struct {
+			return parseList(text)
+		} else if ok {
 			return splitList(text), nil
 		}
 		if from.Kind() == reflect.Slice {
@@ -42,6 +47,12 @@ func decodeValue(from, to reflect.Value) (any, error) {
 			return nil, wantError(value, "a size, such as 64KiB, 4MiB or 1GiB")
 		}
 		return b, nil
+	case bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, wantError(value, "true or false")
+		}
+		return b, nil
 	case int:
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -62,6 +73,16 @@ func splitList(text string) []string {
 		}
 	}
 	return list
+}
+
+// parseList reads a list of sections in YAML or JSON, for the environment. What is wrong with it is not
+// repeated, since it may hold a secret.
+func parseList(text string) (any, error) {
+	var list []any
+	if err := yaml.Unmarshal([]byte(text), &list); err != nil {
+		return nil, errors.New("want a list in YAML or JSON, such as [{name: me, hash: ...}]")
+	}
+	return list, nil
 }
 
 // wantError says what is expected in place of a value.

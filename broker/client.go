@@ -43,6 +43,9 @@ type Client struct {
 	beat   beat
 	listed int32
 
+	// caller is who connected, or has renewed since.
+	caller atomic.Pointer[models.Caller]
+
 	// hasRoom is set when room is called, and cleared by the shard. disconnecting tells that
 	// the client's close is queued.
 	hasRoom, disconnecting atomic.Bool
@@ -50,7 +53,6 @@ type Client struct {
 	// Set by newClient, never changed. removed is done when the shard is done with the
 	// client.
 	id          uuid.UUID
-	caller      models.Caller
 	connection  models.Connection
 	connectedAt int64 // Unix time in nanoseconds
 	shard       *shard
@@ -59,9 +61,11 @@ type Client struct {
 	// mu guards what subscribing changes. The dispatcher holds it while it does that.
 	// subscriptions are in the order of their patterns: for the few that most clients
 	// have, a map would take more memory than all the rest.
-	mu            sync.Mutex
+	mu sync.Mutex
+	// expiry closes the client when its caller's time is up, nil for never.
 	subscriptions []*subscription
 	leaving       bool
+	expiry        *time.Timer
 }
 
 // subscription is a client's interest in one pattern.
@@ -91,13 +95,13 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 	}
 	c := &Client{
 		id:          id,
-		caller:      caller,
 		connection:  connection,
 		connectedAt: time.Now().UnixNano(),
 		conn:        conn,
 		format:      conn.Format(),
 		shard:       shards[int(id[len(id)-1])%len(shards)],
 	}
+	c.caller.Store(&caller)
 	c.removed.Add(1)
 	c.room = func() {
 		c.hasRoom.Store(true)
@@ -110,14 +114,14 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 // order of connecting).
 func (c *Client) ID() string { return c.id.String() }
 
-// Caller is who connected.
-func (c *Client) Caller() models.Caller { return c.caller }
+// Caller is for whom the client acts: who connected, or has renewed since.
+func (c *Client) Caller() models.Caller { return *c.caller.Load() }
 
 // Info describes the client as it is now.
 func (c *Client) Info() models.ClientInfo {
 	return models.ClientInfo{
 		ID:            c.ID(),
-		User:          c.caller.User,
+		User:          c.Caller().User,
 		Transport:     c.connection.Transport,
 		RemoteAddress: c.connection.RemoteAddress,
 		UserAgent:     c.connection.UserAgent,

@@ -123,6 +123,7 @@ func TestJoinsAreWork(t *testing.T) {
 	p := newPresence(1, budget)
 	p.watching[0] = 7
 	c := &Client{shard: s}
+	c.caller.Store(&models.Caller{})
 	p.enter(c, []*subscription{{client: c, pattern: "a"}, {client: c, pattern: "b"}, {client: c, pattern: "c.*"}}, []*shard{s})
 	if budget.work != 14 {
 		t.Errorf("two joins for 7 are work of %d", budget.work)
@@ -150,6 +151,7 @@ func TestIncompleteListsSaySo(t *testing.T) {
 		var subs []*subscription
 		for i := range topics {
 			c := &Client{}
+			c.caller.Store(&models.Caller{})
 			c.id[0], c.id[1] = byte(i>>8), byte(i)
 			subs = append(subs, &subscription{client: c, pattern: models.Pattern(fmt.Sprintf("room.%04d", i))})
 			p.enter(c, subs[i:], nil)

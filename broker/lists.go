@@ -15,7 +15,7 @@ func (p *PubSub) Clients(_ context.Context, _ models.Caller, filter models.Clien
 	page := models.ClientPage{Clients: []models.ClientInfo{}}
 	subscriptions := 0
 	p.clients.each(filter.After, "", func(_ string, c *Client) bool {
-		if filter.User != "" && filter.User != c.caller.User || filter.Topic != "" && !c.wants(filter.Topic) {
+		if filter.User != "" && filter.User != c.Caller().User || filter.Topic != "" && !c.wants(filter.Topic) {
 			return true
 		}
 		if n := len(page.Clients); n == filter.Limit || subscriptions >= maxPageSubscriptions {

@@ -185,7 +185,7 @@ func (p *PubSub) Members(_ context.Context, _ models.Caller, topic models.Topic,
 func (c *Client) isMember() bool { return c.connection.Transport != models.TransportPoll }
 
 func (c *Client) member() models.Member {
-	return models.Member{ClientID: c.ID(), User: c.caller.User}
+	return models.Member{ClientID: c.ID(), User: c.Caller().User}
 }
 
 // watchers has the subscriptions of a shard that want to know who joins and leaves. The

@@ -76,8 +76,9 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	return p, nil
 }
 
-// AddClient registers a connection. The welcome is its first frame. Whoever adds a
-// client must remove it when the connection has ended. CodeTooManyClients and
+// AddClient registers a connection. The welcome is its first frame. When the caller's time
+// is up, it is closed, with CloseTokenExpired or, if it has no name, CloseUnauthorized. Whoever
+// adds a client must remove it when the connection has ended. CodeTooManyClients and
 // CodeShuttingDown.
 func (p *PubSub) AddClient(
 	_ context.Context, by models.Caller, conn Conn, connection models.Connection,
@@ -96,6 +97,7 @@ func (p *PubSub) AddClient(
 	p.clients.set(c.ID(), c)
 	welcome := models.NewWelcome(c.ID(), p.options.PingInterval.Seconds(), p.limits())
 	c.shard.queue.push(event{apply: func(s *shard) { s.add(c, welcome) }})
+	p.expire(c, by)
 	return c, nil
 }
 
@@ -136,7 +138,7 @@ func (p *PubSub) Disconnect(_ context.Context, _ models.Caller, id string, reaso
 // strangers.
 func (p *PubSub) DisconnectUser(_ context.Context, _ models.Caller, user string, reason models.CloseCode) (count int) {
 	p.clients.each("", "", func(_ string, c *Client) bool {
-		if c.caller.User == user {
+		if c.Caller().User == user {
 			p.disconnect(c, reason)
 			count++
 		}
@@ -150,7 +152,12 @@ func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
 	if c.disconnecting.Swap(true) {
 		return
 	}
-	c.shard.queue.push(event{apply: func(s *shard) { s.close(c, reason) }})
+	c.shard.queue.push(event{apply: func(s *shard) {
+		if reason == models.CloseUnauthorized {
+			s.send(c, models.NewErrorFrame(models.ErrUnauthorized(), nil))
+		}
+		s.close(c, reason)
+	}})
 }
 
 // Subscribe subscribes a client to patterns, all or none: CodeTooManySubscriptions. It

@@ -57,10 +57,14 @@ func (c *Client) removeSubscriptionsLocked(patterns []models.Pattern) ([]*subscr
 	return removed, nil
 }
 
-// leaveLocked gives up all subscriptions. No others can be made after it.
+// leaveLocked gives up all subscriptions. No others can be made after it, and the client
+// expires no more.
 func (c *Client) leaveLocked() []*subscription {
 	removed := c.subscriptions
 	c.subscriptions, c.leaving = nil, true
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
 	return removed
 }
 

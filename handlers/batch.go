@@ -67,6 +67,9 @@ type batchResult struct {
 //	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
 //	@Router			/publish [post]
 func (a *api) publishBatch(c *fiber.Ctx) error {
+	if err := caller(c).MayPublishSome(); err != nil {
+		return err
+	}
 	body, err := plainBody(c)
 	if err != nil {
 		return err
@@ -117,7 +120,11 @@ func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, e
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	receipt, err := a.PubSub.Publish(c.UserContext(), caller(c), draft)
+	by := caller(c)
+	if err := by.MayPublish(draft.Topic); err != nil {
+		return models.Receipt{}, err
+	}
+	receipt, err := a.PubSub.Publish(c.UserContext(), by, draft)
 	if err != nil && models.AsError(err).Code == models.CodeInternal {
 		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
 	}

@@ -73,7 +73,7 @@ func (a *api) disconnectClient(c *fiber.Ctx) error {
 	if err := a.PubSub.Disconnect(c.UserContext(), caller(c), id, models.CloseDisconnected); err != nil {
 		return err
 	}
-	a.Logger.Info("client_disconnected", "client_id", id, "by", caller(c), "request_id", requestID(c))
+	a.auditRequest(c, "disconnect_client", "client_id", id)
 	return c.SendStatus(fiber.StatusNoContent)
 }
 
@@ -99,6 +99,6 @@ func (a *api) disconnectUser(c *fiber.Ctx) error {
 		return models.Errorf(models.CodeInvalidRequest, "user is missing")
 	}
 	count := a.PubSub.DisconnectUser(c.UserContext(), caller(c), user, models.CloseDisconnected)
-	a.Logger.Info("user_disconnected", "user", user, "clients", count, "by", caller(c), "request_id", requestID(c))
+	a.auditRequest(c, "disconnect_user", "user", user, "clients", count)
 	return c.JSON(disconnected{Disconnected: count})
 }

@@ -151,7 +151,7 @@ func TestDisconnect(t *testing.T) {
 	if got := other.next(t); !strings.Contains(got, `"data":"x"`) {
 		t.Errorf("the other client got %s", got)
 	}
-	if !strings.Contains(s.log.String(), "msg=client_disconnected client_id="+victim.id) {
+	if !strings.Contains(s.log.String(), "msg=audit act=disconnect_client ") || !strings.Contains(s.log.String(), " client_id="+victim.id) {
 		t.Errorf("not logged:\n%s", s.log)
 	}
 }
@@ -180,7 +180,7 @@ func TestDisconnectUser(t *testing.T) {
 	if diff := cmp.Diff("{\"disconnected\":0}\n", a.body); diff != "" || a.status != http.StatusOK {
 		t.Errorf("%d (-want +got):\n%s", a.status, diff)
 	}
-	if !strings.Contains(s.log.String(), "level=INFO msg=user_disconnected user=ada clients=0 ") {
+	if !strings.Contains(s.log.String(), "level=INFO msg=audit act=disconnect_user ") {
 		t.Errorf("not logged:\n%s", s.log)
 	}
 	// Without a name it is nobody's, and not everybody's.

@@ -59,6 +59,9 @@ func (a *api) events(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := l.by.MaySubscribe(l.patterns...); err != nil {
+		return err
+	}
 	if err := a.admitsClient(c); err != nil {
 		return answerLater(c, err)
 	}

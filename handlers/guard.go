@@ -12,20 +12,20 @@ import (
 	"fanfare/models"
 )
 
-// guard shuts the door of a server that has no authentication: only programs of this
-// machine and the server's own pages come in. It stands before every route.
+// guard stands before every route. A browser's request from another origin is refused,
+// whatever it does; only following a link to one of the server's pages is not.
+//
+// Without authentication only programs of this machine and the server's own pages come in:
 //
 //   - The Host must be loopback, or a foreign name that was pointed at this address
 //     (DNS rebinding) would make its pages "same origin".
 //   - A request that a proxy forwarded is refused: it may come from anywhere.
-//   - A browser's request from another origin is refused, whatever it does. Only
-//     following a link to one of the server's pages is not.
 func (a *api) guard(c *fiber.Ctx) error {
 	switch {
 	// The first is the request target's, if that names one.
-	case !isLoopbackHost(c.Context().Host()) || !isLoopbackHost(c.Request().Header.Host()):
+	case a.Auth == nil && (!isLoopbackHost(c.Context().Host()) || !isLoopbackHost(c.Request().Header.Host())):
 		return forbidden("without authentication, the Host must be localhost or a loopback address")
-	case isForwarded(c):
+	case a.Auth == nil && isForwarded(c):
 		return forbidden("without authentication, requests through a proxy are refused")
 	case !a.isFriendlyOrigin(c) && !isLinkToPage(c):
 		return forbidden("requests of pages from another origin are refused; see server.allowed_origins")

@@ -31,6 +31,9 @@ func (a *api) history(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := caller(c).MaySubscribe(filter.Pattern); err != nil {
+		return err
+	}
 	var page models.HistoryPage
 	if wait == 0 {
 		page, err = a.PubSub.History(c.UserContext(), caller(c), filter)
@@ -77,6 +80,6 @@ func (a *api) purge(c *fiber.Ctx) error {
 	if err := a.PubSub.Purge(c.UserContext(), caller(c), topic); err != nil {
 		return err
 	}
-	a.Logger.Info("topic_purged", "topic", topic, "by", caller(c), "request_id", requestID(c))
+	a.auditRequest(c, "purge_topic", "topic", topic)
 	return c.SendStatus(fiber.StatusNoContent)
 }

@@ -309,7 +309,7 @@ func TestPurge(t *testing.T) {
 	if s.getInto(t, "/topics/a/messages?since="+after, &page); page.recovered() != "true" {
 		t.Errorf("who came later: %+v", page)
 	}
-	if !strings.Contains(s.log.String(), "level=INFO msg=topic_purged topic=a ") {
+	if !strings.Contains(s.log.String(), "level=INFO msg=audit act=purge_topic ") {
 		t.Errorf("not logged:\n%s", s.log)
 	}
 	for name, topic := range badTopics() {

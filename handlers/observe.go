@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
-
-	"fanfare/models"
 )
 
 // requestIDKey is where a request's id is kept while it is handled.
@@ -56,9 +54,4 @@ func (a *api) observe(c *fiber.Ctx) error {
 		"method", c.Method(), "path", c.Path(), "status", status,
 		"duration", time.Since(begin), "request_id", id, "caller", caller(c))
 	return err
-}
-
-// caller is who sent the request.
-func caller(c *fiber.Ctx) models.Caller {
-	return models.Caller{Address: c.Context().RemoteAddr().String()}
 }

@@ -1,6 +1,10 @@
 package handlers
 
-import "github.com/gofiber/fiber/v2"
+import (
+	"github.com/gofiber/fiber/v2"
+
+	"fanfare/models"
+)
 
 // listMembers answers GET /topics/{name}/clients.
 //
@@ -18,6 +22,9 @@ import "github.com/gofiber/fiber/v2"
 func (a *api) listMembers(c *fiber.Ctx) error {
 	topic, err := topicParam(c)
 	if err != nil {
+		return err
+	}
+	if err := caller(c).MaySubscribe(models.Pattern(topic)); err != nil {
 		return err
 	}
 	page, err := pageParams(c)

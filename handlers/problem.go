@@ -21,6 +21,9 @@ func (a *api) fail(c *fiber.Ctx, err error) error {
 	if e.Code == models.CodeInternal {
 		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
 	}
+	if isRefusal(e.Code) {
+		a.auditRefusal(c, e)
+	}
 	return answerProblem(c, e)
 }
 
@@ -28,6 +31,9 @@ func answerProblem(c *fiber.Ctx, e *models.Error) error {
 	if e.RetryAfter > 0 {
 		seconds := (e.RetryAfter + time.Second - 1) / time.Second
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(seconds)))
+	}
+	if e.Code == models.CodeUnauthorized {
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer") // RFC 6750, section 3
 	}
 	problem := newProblem(e)
 	problem.RequestID = requestID(c)
@@ -78,6 +84,10 @@ func statusOf(code models.Code) int {
 	switch code {
 	case models.CodeInvalidTopic, models.CodeInvalidJSON, models.CodeInvalidCursor, models.CodeInvalidRequest:
 		return http.StatusBadRequest
+	case models.CodeUnauthorized:
+		return http.StatusUnauthorized
+	case models.CodeRateLimited:
+		return http.StatusTooManyRequests
 	case models.CodeForbidden:
 		return http.StatusForbidden
 	case models.CodeNotFound:

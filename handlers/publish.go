@@ -38,6 +38,9 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := caller(c).MayPublish(topic); err != nil {
+		return err
+	}
 	body, err := plainBody(c)
 	if err != nil {
 		return err

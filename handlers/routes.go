@@ -9,16 +9,25 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/recover"
 
 	"fanfare/broker"
+	"fanfare/handlers/auth"
+	"fanfare/models"
 	"fanfare/transport"
 )
 
 // maxHeaderSize bounds the request line and headers, in bytes. More is a 431.
 const maxHeaderSize = 16 << 10
 
-// Options configures the routes. Every field but AllowedOrigins must be set.
+// Options configures the routes. Every field but Auth and AllowedOrigins must be
+// set.
 type Options struct {
 	PubSub *broker.PubSub
 	Logger *slog.Logger
+	// Auth knows the callers. Without it there is no authentication, and whoever reaches the
+	// server may do everything: it has to be out of reach for others.
+	Auth *auth.Authenticator
+	// AuthTimeout is how long a WebSocket that came without a token may take to send one, where
+	// strangers may do nothing.
+	AuthTimeout time.Duration
 	// Ready is nil when the server wants traffic, else it says why not.
 	Ready func(ctx context.Context) error
 	// AllowedOrigins may use the server from a browser, besides its own pages. Each is
@@ -39,11 +48,14 @@ type Options struct {
 type api struct {
 	Options
 	requestIDs *requestIDs
+	refusals   *refusals
+	// everything is what callers may do without authentication.
+	everything *models.Scopes
 }
 
 // New gives the server's routes: all of them are on this page.
 func New(options Options) *fiber.App {
-	a := &api{Options: options, requestIDs: newRequestIDs()}
+	a := &api{Options: options, requestIDs: newRequestIDs(), refusals: newRefusals(), everything: models.AllScopes()}
 	app := fiber.New(fiber.Config{
 		AppName:               "Fanfare",
 		BodyLimit:             options.MessageSize,
@@ -61,28 +73,34 @@ func New(options Options) *fiber.App {
 	})
 	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
 
-	app.Post("/publish", a.publishBatch)
-	app.Post("/topics/:name/publish", a.publish)
-	app.Get("/topics", a.listTopics)
-	app.Get("/topics/:name", a.getTopic)
-	app.Get("/topics/:name/messages", a.history)
-	app.Delete("/topics/:name/messages", a.purge)
-	app.Get("/topics/:name/clients", a.listMembers)
-	app.Get("/clients", a.listClients)
-	app.Delete("/clients", a.disconnectUser)
-	app.Get("/clients/:id", a.getClient)
-	app.Delete("/clients/:id", a.disconnectClient)
-	app.Get("/events", a.events)
-	app.Get("/ws", a.acceptWebSocket, a.webSocket())
+	// For everybody.
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
-	app.Get("/metrics", a.metrics())
 	app.Get("/", a.console)
 	app.Get("/swagger", a.toSwagger)
 	app.Get("/swagger/", a.swagger)
 	app.Get("/swagger/doc.json", a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.swaggerFile)
+	// A browser sees no 401 here, so it is told later.
+	app.Get("/ws", a.acceptWebSocket, a.webSocket())
+
+	app.Use(a.authenticate)
+	// For whoever the topic is for.
+	app.Post("/publish", a.publishBatch)
+	app.Post("/topics/:name/publish", a.publish)
+	app.Get("/topics/:name/messages", a.history)
+	app.Get("/topics/:name/clients", a.listMembers)
+	app.Get("/events", a.events)
+	// For administrators.
+	app.Get("/topics", a.forAdmins, a.listTopics)
+	app.Get("/topics/:name", a.forAdmins, a.getTopic)
+	app.Delete("/topics/:name/messages", a.forAdmins, a.purge)
+	app.Get("/clients", a.forAdmins, a.listClients)
+	app.Delete("/clients", a.forAdmins, a.disconnectUser)
+	app.Get("/clients/:id", a.forAdmins, a.getClient)
+	app.Delete("/clients/:id", a.forAdmins, a.disconnectClient)
+	app.Get("/metrics", a.forAdmins, a.metrics())
 
 	// Whoever is answered during the shutdown need not try the connection again.
 	app.Server().CloseOnShutdown = true

@@ -53,12 +53,14 @@ func (s *session) act(request models.Request) error {
 		return s.publish(request)
 	case models.ActionPresence:
 		return s.presence(request)
+	case models.ActionAuth:
+		return s.auth(request)
 	case models.ActionPing:
 		return s.api.PubSub.Send(context.Background(), s.client, models.NewPong(request.Ref))
 	case "":
 		return models.Errorf(models.CodeInvalidRequest, "action is missing")
 	default:
-		return models.Errorf(models.CodeInvalidRequest, "unknown action; known are subscribe, unsubscribe, publish, presence and ping")
+		return models.Errorf(models.CodeInvalidRequest, "unknown action; known are subscribe, unsubscribe, publish, presence, auth and ping")
 	}
 }
 
@@ -85,12 +87,19 @@ func misplaced(request models.Request) (field string, action models.Action) {
 			return "key", models.ActionPublish
 		}
 	}
+	if request.Token != "" && request.Action != models.ActionAuth {
+		return "token", models.ActionAuth
+	}
 	return "", ""
 }
 
 func (s *session) subscribe(request models.Request) error {
 	patterns, err := requestPatterns(request)
 	if err != nil {
+		return err
+	}
+	by := s.client.Caller()
+	if err := by.MaySubscribe(patterns...); err != nil {
 		return err
 	}
 	overflow, err := models.ParseOverflow(request.Overflow)
@@ -102,7 +111,7 @@ func (s *session) subscribe(request models.Request) error {
 		return err
 	}
 	options := models.SubscribeOptions{Overflow: overflow, Start: start, Presence: request.Presence}
-	return s.api.PubSub.Subscribe(context.Background(), s.client.Caller(), s.client, patterns, options, models.NewAck(request))
+	return s.api.PubSub.Subscribe(context.Background(), by, s.client, patterns, options, models.NewAck(request))
 }
 
 func (s *session) unsubscribe(request models.Request) error {
@@ -118,7 +127,11 @@ func (s *session) publish(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := s.api.PubSub.Publish(context.Background(), s.client.Caller(), draft)
+	by := s.client.Caller()
+	if err := by.MayPublish(draft.Topic); err != nil {
+		return err
+	}
+	receipt, err := s.api.PubSub.Publish(context.Background(), by, draft)
 	if err != nil || request.Ref == nil {
 		return err
 	}
@@ -135,11 +148,37 @@ func (s *session) presence(request models.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := s.api.PubSub.Members(context.Background(), s.client.Caller(), topic, models.Page{Limit: models.MaxPageLimit})
+	by := s.client.Caller()
+	if err := by.MaySubscribe(models.Pattern(topic)); err != nil {
+		return err
+	}
+	page, err := s.api.PubSub.Members(context.Background(), by, topic, models.Page{Limit: models.MaxPageLimit})
 	if err != nil {
 		return err
 	}
 	return s.api.PubSub.Send(context.Background(), s.client, models.NewPresence(topic, page, request.Ref))
+}
+
+// auth has the client go on as the caller of another token.
+func (s *session) auth(request models.Request) error {
+	if request.Topic != "" || request.Topics != nil {
+		return models.Errorf(models.CodeInvalidRequest, "auth takes no topic")
+	}
+	if request.Token == "" {
+		return models.Errorf(models.CodeInvalidRequest, "token is missing")
+	}
+	now := s.client.Caller()
+	by := now
+	if s.api.Auth != nil {
+		var err error
+		if by, err = s.api.recognize(request.Token); err != nil {
+			return err
+		}
+		if by.Address = now.Address; now.User != "" && by.User != now.User {
+			return models.Errorf(models.CodeForbidden, "the token is another user's: it needs a connection of its own")
+		}
+	}
+	return s.api.PubSub.Renew(context.Background(), by, s.client, models.NewAck(request))
 }
 
 // fail tells the client what went wrong. The connection stays open.
@@ -147,6 +186,9 @@ func (s *session) fail(err error, ref models.Ref) {
 	e := models.AsError(err)
 	if e.Code == models.CodeInternal {
 		s.api.Logger.Error("frame_failed", "error", err, "client_id", s.client.ID())
+	}
+	if isRefusal(e.Code) {
+		s.api.refusals.log(s.api.Logger, "code", e.Code, "by", s.client.Caller(), "client_id", s.client.ID())
 	}
 	_ = s.api.PubSub.Send(context.Background(), s.client, models.NewErrorFrame(e, ref))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
@@ -13,8 +14,8 @@ import (
 	"fanfare/transport"
 )
 
-// callerKey is where a handshake's caller is kept for the connection.
-const callerKey = "caller"
+// refusalKey is where it is kept that the token of a handshake is refused.
+const refusalKey = "refusal"
 
 // acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
 //
@@ -34,7 +35,15 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
-	c.Locals(callerKey, caller(c))
+	by, err := a.identify(c)
+	switch {
+	case err != nil:
+		c.Locals(refusalKey, models.AsError(err))
+		a.auditRefusal(c, models.AsError(err))
+	case by.User == "" && a.Auth != nil && a.Auth.WaitsForNames():
+		by.Expires = time.Now().Add(a.AuthTimeout)
+	}
+	c.Locals(callerKey, by)
 	return c.Next()
 }
 
@@ -94,10 +103,15 @@ func (a *api) connectionPanicked(cause any) {
 // of HTTP about it any more.
 func (a *api) serveWebSocket(ws *websocket.Conn) {
 	by, _ := ws.Locals(callerKey).(models.Caller)
+	refusal, _ := ws.Locals(refusalKey).(*models.Error)
 	conn, err := a.Carrier.Accept(ws.Conn)
 	if err != nil {
 		a.Logger.Warn("connection_refused", "error", err, "caller", by)
 		_ = ws.NetConn().Close()
+		return
+	}
+	if refusal != nil {
+		refuse(conn, refusal)
 		return
 	}
 	ctx := context.Background()
@@ -116,9 +130,13 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 // refuse tells a connection that has no client why, and ends it.
 func refuse(conn *transport.Conn, e *models.Error) {
 	format := conn.Format()
-	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(models.CloseGoingAway)...)
+	reason := models.CloseGoingAway
+	if e.Code == models.CodeUnauthorized {
+		reason = models.CloseUnauthorized
+	}
+	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(reason)...)
 	_, _ = conn.Write(last, func() {})
-	conn.Close(models.CloseGoingAway)
+	conn.Close(reason)
 	conn.Serve(refused{})
 }
 

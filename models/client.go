@@ -1,13 +1,60 @@
 package models
 
-import "log/slog"
+import (
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Caller is who asks something of the broker: behind every call stands one.
 type Caller struct {
 	// User is the authenticated name, empty for a stranger.
 	User string
-	// Address is where the request came from, host:port.
+	// Address is where the request came from: host:port, or the host alone if a proxy says so.
 	Address string
+	// Scopes is what the caller may do. It is shared, and never changed.
+	Scopes *Scopes
+	// Expires is until when: then a live connection ends. Zero is never.
+	Expires time.Time
+}
+
+// MayPublish is nil if the caller may publish to the topic, else CodeForbidden, or
+// CodeUnauthorized for a stranger.
+func (c Caller) MayPublish(t Topic) error {
+	return c.permit(c.Scopes.MayPublish(t), "publish to this topic")
+}
+
+// MayPublishSome is MayPublish for any topic at all.
+func (c Caller) MayPublishSome() error {
+	return c.permit(c.Scopes != nil && len(c.Scopes.Publish) > 0, "publish")
+}
+
+// MaySubscribe is MayPublish for listening to all of the patterns.
+func (c Caller) MaySubscribe(patterns ...Pattern) error {
+	for _, p := range patterns {
+		if err := c.permit(c.Scopes.MaySubscribe(p), "listen to all of this topic or pattern"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MayAdminister is MayPublish for what only administrators may do.
+func (c Caller) MayAdminister() error {
+	return c.permit(c.Scopes.IsAdmin(), "do this: it is for administrators")
+}
+
+func (c Caller) permit(allowed bool, what string) error {
+	switch {
+	case allowed:
+		return nil
+	case c.User == "":
+		return ErrUnauthorized()
+	default:
+		return Errorf(CodeForbidden, "you may not %s", what)
+	}
 }
 
 // LogValue implements slog.LogValuer.
@@ -68,4 +115,16 @@ type ClientPage struct {
 	Clients []ClientInfo `json:"clients"`
 	// Next is where the next page begins, for the parameter after; absent on the last.
 	Next string `json:"next,omitzero" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+}
+
+// MaxUserBytes is the longest name of a user, in bytes.
+const MaxUserBytes = 255
+
+// CheckUser checks the name of a user, which stands in messages, lists and logs: 1 to 255 bytes of
+// UTF-8 without control characters.
+func CheckUser(name string) error {
+	if name == "" || len(name) > MaxUserBytes || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return Errorf(CodeInvalidRequest, "a user's name has 1 to %d bytes of UTF-8 and no control characters", MaxUserBytes)
+	}
+	return nil
 }

@@ -16,6 +16,8 @@ const (
 	CloseInternal     CloseCode = 1011
 	CloseSlowConsumer CloseCode = 4001
 	ClosePingTimeout  CloseCode = 4002
+	CloseTokenExpired CloseCode = 4003
+	CloseUnauthorized CloseCode = 4500
 	CloseDisconnected CloseCode = 4501
 )
 
@@ -40,6 +42,10 @@ func (c CloseCode) String() string {
 		return "slow consumer"
 	case ClosePingTimeout:
 		return "ping timeout"
+	case CloseTokenExpired:
+		return "token expired"
+	case CloseUnauthorized:
+		return "unauthorized"
 	case CloseDisconnected:
 		return "disconnected by an administrator"
 	default:

@@ -15,6 +15,7 @@ const (
 	CodeInvalidJSON          Code = "invalid_json"
 	CodeInvalidCursor        Code = "invalid_cursor"
 	CodeInvalidRequest       Code = "invalid_request"
+	CodeUnauthorized         Code = "unauthorized"
 	CodeForbidden            Code = "forbidden"
 	CodeNotFound             Code = "not_found"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
@@ -25,6 +26,7 @@ const (
 	CodeHeadersTooLarge      Code = "headers_too_large"
 	CodeConflict             Code = "conflict"
 	CodeTooManySubscriptions Code = "too_many_subscriptions"
+	CodeRateLimited          Code = "rate_limited"
 	CodeInternal             Code = "internal"
 	CodeOverloaded           Code = "overloaded"
 	CodeTooManyClients       Code = "too_many_clients"
@@ -49,6 +51,11 @@ func Errorf(code Code, format string, args ...any) *Error {
 // Error implements error.
 func (e *Error) Error() string {
 	return string(e.Code) + ": " + e.Message
+}
+
+// ErrUnauthorized answers who is not known, whatever is wrong with the credentials.
+func ErrUnauthorized() *Error {
+	return &Error{Code: CodeUnauthorized, Message: "a valid token or API key is needed"}
 }
 
 // ErrShuttingDown answers who comes while the server goes.

@@ -14,6 +14,7 @@ const (
 	ActionUnsubscribe Action = "unsubscribe"
 	ActionPublish     Action = "publish"
 	ActionPresence    Action = "presence"
+	ActionAuth        Action = "auth"
 	ActionPing        Action = "ping"
 )
 
@@ -32,6 +33,7 @@ type Ref = jsontext.Value
 //	{"action":"unsubscribe","topic":"news.*","ref":3}        answer: ack
 //	{"action":"publish","topic":"news.eu","data":{"n":1}}    answer: ack if there is a ref
 //	{"action":"presence","topic":"room.1"}                   answer: presence
+//	{"action":"auth","token":"eyJ…"}                         answer: ack; from here on the token counts
 //	{"action":"ping"}                                        answer: pong
 //
 // Whatever fails is answered by an error frame with the ref.
@@ -48,6 +50,8 @@ type Request struct {
 	Presence bool `json:"presence"`
 	// Key is the idempotency key of a publish.
 	Key string `json:"key"`
+	// Token is the token, or API key, of an auth.
+	Token string `json:"token"`
 	// Data is any JSON value. Message is accepted in its place.
 	Data    jsontext.Value `json:"data"`
 	Message jsontext.Value `json:"message"`
@@ -166,6 +170,7 @@ type ErrorFrame struct {
 //	{"type":"notice","code":"gap","topic":"news.*"}                  messages that matched are missing here
 //	{"type":"notice","code":"dropped","topic":"news.*","count":7}    an overflow policy dropped so many
 //	{"type":"notice","code":"incomplete","topic":"room.*"}           not all members that it has were listed
+//	{"type":"notice","code":"forbidden","topic":"news.*"}            the subscription has ended: the new token does not cover it
 type Notice struct {
 	Type  string  `json:"type"`
 	Code  string  `json:"code"`
@@ -263,6 +268,12 @@ func NewDroppedNotice(pattern Pattern, count uint64) Notice {
 // NewIncompleteNotice says that the members of the topics that match were too many to list.
 func NewIncompleteNotice(pattern Pattern) Notice {
 	return Notice{Type: "notice", Code: "incomplete", Topic: pattern}
+}
+
+// NewForbiddenNotice says that the subscription to pattern has ended, since it is not
+// allowed any more.
+func NewForbiddenNotice(pattern Pattern) Notice {
+	return Notice{Type: "notice", Code: "forbidden", Topic: pattern}
 }
 
 // NewPong answers a ping.

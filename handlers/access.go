@@ -1,0 +1,101 @@
+package handlers
+
+import (
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/utils"
+
+	"fanfare/models"
+)
+
+// callerKey is where a request's caller is kept while it is handled.
+const callerKey = "caller"
+
+// authenticate finds out who sends the request, and refuses who says it wrong. Who says
+// nothing is a stranger.
+func (a *api) authenticate(c *fiber.Ctx) error {
+	by, err := a.identify(c)
+	if err != nil {
+		return err
+	}
+	c.Locals(callerKey, by)
+	return c.Next()
+}
+
+// caller is who sends the request, as far as that is known by now.
+func caller(c *fiber.Ctx) models.Caller {
+	if by, known := c.Locals(callerKey).(models.Caller); known {
+		return by
+	}
+	return models.Caller{Address: c.Context().RemoteAddr().String()}
+}
+
+// identify gives who sends the request. CodeUnauthorized and CodeInvalidRequest.
+func (a *api) identify(c *fiber.Ctx) (models.Caller, error) {
+	by := models.Caller{Scopes: a.everything}
+	if a.Auth != nil {
+		credential, err := credentialOf(c)
+		if err != nil {
+			return models.Caller{}, err
+		}
+		by = a.Auth.Stranger()
+		if credential != "" {
+			if by, err = a.recognize(credential); err != nil {
+				return models.Caller{}, err
+			}
+		}
+	}
+	by.Address = c.Context().RemoteAddr().String()
+	return by, nil
+}
+
+// recognize gives whose credential this is. What is wrong with it is not for whoever sent it.
+func (a *api) recognize(credential string) (models.Caller, error) {
+	by, err := a.Auth.Authenticate(credential)
+	if err != nil {
+		a.Logger.Debug("credential_refused", "error", err)
+		return models.Caller{}, models.ErrUnauthorized()
+	}
+	return by, nil
+}
+
+// credentialOf gives the token or API key of a request (RFC 6750, sections 2.1 and 2.3), empty
+// without one.
+func credentialOf(c *fiber.Ctx) (string, error) {
+	headers := c.Request().Header.PeekAll(fiber.HeaderAuthorization)
+	inQuery := c.Context().QueryArgs().PeekMulti("access_token")
+	if len(headers)+len(inQuery) > 1 {
+		return "", models.Errorf(models.CodeInvalidRequest, "there is more than one token")
+	}
+	for _, value := range inQuery {
+		return string(value), nil
+	}
+	for _, value := range headers {
+		scheme, credential, _ := strings.Cut(string(value), " ")
+		if credential = strings.TrimSpace(credential); !strings.EqualFold(scheme, "Bearer") || credential == "" {
+			return "", models.ErrUnauthorized()
+		}
+		return credential, nil
+	}
+	return "", nil
+}
+
+// forAdmins lets only administrators go on.
+func (a *api) forAdmins(c *fiber.Ctx) error {
+	if err := caller(c).MayAdminister(); err != nil {
+		return err
+	}
+	return c.Next()
+}
+
+// auditRequest writes down that an administrator did something.
+func (a *api) auditRequest(c *fiber.Ctx, act string, attrs ...any) {
+	a.Logger.Info("audit", append([]any{"act", act, "by", caller(c), "request_id", requestID(c)}, attrs...)...)
+}
+
+// auditRefusal writes down that a request was refused for who sent it.
+func (a *api) auditRefusal(c *fiber.Ctx, e *models.Error) {
+	a.refusals.log(a.Logger, "act", c.Method()+" "+utils.CopyString(c.Path()), "code", e.Code,
+		"by", caller(c), "request_id", requestID(c))
+}

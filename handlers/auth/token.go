@@ -1,0 +1,275 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
+
+	"fanfare/models"
+)
+
+const (
+	// jwksTimeout is how long a JWKS URL may take to answer.
+	jwksTimeout = 10 * time.Second
+	// jwksInterval is how often it is asked, and jwksRetry how often at most for a key that is
+	// not known yet.
+	jwksInterval = 5 * time.Minute
+	jwksRetry    = 10 * time.Second
+	// minRSABits is the shortest RSA key (RFC 7518, section 3.3).
+	minRSABits = 2048
+)
+
+// Algorithms gives the names of those that tokens may be signed with (RFC 7518, section 3.1;
+// RFC 8037, section 3.1).
+func Algorithms() []string {
+	return []string{
+		"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+	}
+}
+
+// IsSymmetric tells whether who can verify tokens of an algorithm can also make them.
+func IsSymmetric(algorithm string) bool { return strings.HasPrefix(algorithm, "HS") }
+
+// TokenOptions says which tokens are taken. There is either a Key or a JWKS.
+type TokenOptions struct {
+	// Algorithms are those that are allowed, whatever a token says of itself.
+	Algorithms []string
+	// Key verifies the tokens: the shared secret, or a public key in PEM.
+	Key []byte
+	// JWKS is the URL of a JSON Web Key Set (RFC 7517, section 5).
+	JWKS string
+	// Issuer and Audience have to be the token's, if they are set.
+	Issuer, Audience string
+	// Leeway is how far clocks may be apart.
+	Leeway time.Duration
+	// Context ends the refreshing of a JWKS, Logger is told when it fails. Both are for a JWKS
+	// only.
+	Context context.Context //nolint:containedctx // it is the refreshing's own life
+	Logger  *slog.Logger
+}
+
+// claims are those of a token that count here.
+type claims struct {
+	jwt.RegisteredClaims
+	Fanfare Grant `json:"fanfare"`
+}
+
+// Grant is the claim "fanfare": the scopes as text.
+type Grant struct {
+	Publish   []string `json:"publish,omitempty"`
+	Subscribe []string `json:"subscribe,omitempty"`
+	Admin     bool     `json:"admin,omitempty"`
+}
+
+// Scopes parses the grant.
+func (g Grant) Scopes() (scopes models.Scopes, err error) {
+	scopes.Admin = g.Admin
+	if scopes.Publish, err = parsePatterns(g.Publish); err == nil {
+		scopes.Subscribe, err = parsePatterns(g.Subscribe)
+	}
+	return scopes, err
+}
+
+func parsePatterns(texts []string) (patterns []models.Pattern, err error) {
+	for _, text := range texts {
+		pattern, err := models.ParsePattern(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", text, err)
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns, nil
+}
+
+// verifier verifies tokens.
+type verifier struct {
+	parser     *jwt.Parser
+	algorithms []string
+	key        jwt.Keyfunc
+	leeway     time.Duration
+}
+
+func newVerifier(options TokenOptions) (*verifier, error) {
+	parserOptions := []jwt.ParserOption{
+		jwt.WithValidMethods(options.Algorithms), jwt.WithExpirationRequired(), jwt.WithLeeway(options.Leeway), jwt.WithStrictDecoding(),
+	}
+	if options.Issuer != "" {
+		parserOptions = append(parserOptions, jwt.WithIssuer(options.Issuer))
+	}
+	if options.Audience != "" {
+		parserOptions = append(parserOptions, jwt.WithAudience(options.Audience))
+	}
+	v := &verifier{parser: jwt.NewParser(parserOptions...), algorithms: options.Algorithms, leeway: options.Leeway}
+	if options.JWKS != "" {
+		set, err := keyfunc.NewDefaultOverrideCtx(options.Context, []string{options.JWKS}, keyfunc.Override{
+			HTTPTimeout:       jwksTimeout,
+			RefreshInterval:   jwksInterval,
+			RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksRetry), 1),
+			RateLimitWaitMax:  time.Nanosecond, // who comes in between does not wait
+			RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
+				return func(_ context.Context, err error) { options.Logger.Warn("jwks_failed", "error", err) }
+			},
+		})
+		if err != nil {
+			return nil, err
+		}
+		v.key = set.Keyfunc
+		return v, nil
+	}
+	key, err := ParseKey(options.Algorithms, options.Key)
+	if err != nil {
+		return nil, err
+	}
+	v.key = func(*jwt.Token) (any, error) { return key, nil }
+	return v, nil
+}
+
+// verify gives the caller of a token.
+func (v *verifier) verify(text string) (models.Caller, error) {
+	var c claims
+	token, err := v.parser.ParseWithClaims(text, &c, v.key)
+	if token != nil && token.Method != nil && !slices.Contains(v.algorithms, token.Method.Alg()) {
+		return models.Caller{}, &Error{ReasonAlgorithm}
+	}
+	if err != nil {
+		return models.Caller{}, &Error{explain(err)}
+	}
+	// What is critical and not understood makes a token invalid (RFC 7515, section 4.1.11).
+	if _, critical := token.Header["crit"]; critical {
+		return models.Caller{}, &Error{ReasonMalformed}
+	}
+	scopes, err := c.Fanfare.Scopes()
+	if err != nil || models.CheckUser(c.Subject) != nil {
+		return models.Caller{}, &Error{ReasonClaims}
+	}
+	return models.Caller{User: c.Subject, Scopes: &scopes, Expires: c.ExpiresAt.Add(v.leeway)}, nil
+}
+
+// explain gives the reason for an error of the parser, whose text may quote the token.
+func explain(err error) Reason {
+	for _, e := range []struct {
+		is     error
+		reason Reason
+	}{
+		{jwt.ErrTokenMalformed, ReasonMalformed},
+		{jwt.ErrTokenExpired, ReasonExpired},
+		{jwt.ErrTokenNotValidYet, ReasonNotYetValid},
+		{jwt.ErrTokenUsedBeforeIssued, ReasonNotYetValid},
+		{jwt.ErrTokenInvalidAudience, ReasonAudience},
+		{jwt.ErrTokenInvalidIssuer, ReasonIssuer},
+		{jwt.ErrTokenInvalidClaims, ReasonClaims},
+		{jwt.ErrTokenSignatureInvalid, ReasonSignature},
+		{jwt.ErrTokenUnverifiable, ReasonUnknownKey},
+	} {
+		if errors.Is(err, e.is) {
+			return e.reason
+		}
+	}
+	return ReasonMalformed
+}
+
+// ParseKey reads the key that verifies tokens of these algorithms, which are all of one kind:
+// shared secrets are bytes, public keys PEM. So no public key is ever taken for a secret.
+func ParseKey(algorithms []string, text []byte) (any, error) {
+	kind, err := kindOf(algorithms)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "HS" {
+		return parseSecret(algorithms, text)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("want a public key in PEM: -----BEGIN PUBLIC KEY-----")
+	}
+	key, err := parsePublic(block)
+	if err != nil {
+		return nil, errors.New("want a public key in PEM: this cannot be read as one")
+	}
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() < minRSABits {
+			return nil, fmt.Errorf("want an RSA key of %d bits or more, this has %d", minRSABits, k.N.BitLen())
+		}
+		if kind == "RS" {
+			return key, nil
+		}
+	case *ecdsa.PublicKey:
+		if kind == "ES" && len(algorithms) == 1 && curves()[algorithms[0]] == k.Params().BitSize {
+			return key, nil
+		}
+	case ed25519.PublicKey:
+		if kind == "Ed" {
+			return key, nil
+		}
+	}
+	return nil, fmt.Errorf("the key is not one for %s", strings.Join(algorithms, ", "))
+}
+
+// curves has the sizes of the curves, in bits.
+func curves() map[string]int { return map[string]int{"ES256": 256, "ES384": 384, "ES512": 521} }
+
+func parseSecret(algorithms []string, text []byte) (any, error) {
+	secret := bytes.TrimRight(text, "\r\n")
+	if bytes.Contains(secret, []byte("-----BEGIN")) {
+		return nil, errors.New("a key in PEM is no shared secret: name the algorithm that it is for")
+	}
+	for _, name := range algorithms {
+		// RFC 7518, section 3.2.
+		if want := jwt.GetSigningMethod(name).(*jwt.SigningMethodHMAC).Hash.Size(); len(secret) < want { //nolint:forcetypeassert // all HS* are
+			return nil, fmt.Errorf("want a secret of %d bytes or more for %s, this has %d", want, name, len(secret))
+		}
+	}
+	return secret, nil
+}
+
+func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
+	switch block.Type {
+	case "CERTIFICATE":
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		return certificate.PublicKey, nil
+	case "RSA PUBLIC KEY":
+		return x509.ParsePKCS1PublicKey(block.Bytes)
+	default:
+		return x509.ParsePKIXPublicKey(block.Bytes)
+	}
+}
+
+// kindOf gives what kind of key the algorithms need: HS, RS (and PS), ES or Ed.
+func kindOf(algorithms []string) (kind string, err error) {
+	for _, name := range algorithms {
+		if !slices.Contains(Algorithms(), name) {
+			return "", fmt.Errorf("unknown algorithm %q", name)
+		}
+		k := name[:2]
+		if k == "PS" {
+			k = "RS"
+		}
+		if kind != "" && k != kind {
+			return "", errors.New("one key cannot be for algorithms of several kinds")
+		}
+		kind = k
+	}
+	if kind == "" {
+		return "", errors.New("want at least one algorithm")
+	}
+	return kind, nil
+}
