@@ -184,7 +184,7 @@ func (a *api) serveEvents(hijacked net.Conn, l listening) {
 	}
 	client, err = a.PubSub.AddClient(ctx, l.by, conn, l.connection)
 	if err != nil {
-		refuse(conn, models.AsError(err))
+		refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	s := &session{api: a, client: client}

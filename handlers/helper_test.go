@@ -386,20 +386,7 @@ type wsClient struct {
 // dial connects. The headers are pairs of name and value.
 func (s *server) dial(t *testing.T, headers ...string) *wsClient {
 	t.Helper()
-	header := http.Header{}
-	for pair := range slices.Chunk(headers, 2) {
-		header.Add(pair[0], pair[1])
-	}
-	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+s.address+"/ws", header)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	c := &wsClient{Conn: conn}
+	c := s.upgrade(t, "", headers...)
 	var welcome struct {
 		ClientID string `json:"client_id"`
 	}

@@ -26,7 +26,15 @@ func (s *session) Receive(payload []byte, binary bool) {
 		err = s.act(request)
 	}
 	if err != nil {
+		s.failed(request.Action, err)
 		s.fail(err, request.Ref)
+	}
+}
+
+// failed writes down that something was refused for who asked for it.
+func (s *session) failed(act models.Action, err error) {
+	if code := models.AsError(err).Code; isRefusal(code) {
+		s.api.refusals.log(s.api.Logger, "act", act, "code", code, "by", s.client.Caller(), "client_id", s.client.ID())
 	}
 }
 
@@ -186,9 +194,6 @@ func (s *session) fail(err error, ref models.Ref) {
 	e := models.AsError(err)
 	if e.Code == models.CodeInternal {
 		s.api.Logger.Error("frame_failed", "error", err, "client_id", s.client.ID())
-	}
-	if isRefusal(e.Code) {
-		s.api.refusals.log(s.api.Logger, "code", e.Code, "by", s.client.Caller(), "client_id", s.client.ID())
 	}
 	_ = s.api.PubSub.Send(context.Background(), s.client, models.NewErrorFrame(e, ref))
 }

@@ -111,7 +111,7 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		return
 	}
 	if refusal != nil {
-		refuse(conn, refusal)
+		refuse(conn, refusal, models.CloseUnauthorized)
 		return
 	}
 	ctx := context.Background()
@@ -121,19 +121,15 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		UserAgent:     strings.ToValidUTF8(ws.Headers(fiber.HeaderUserAgent), "\uFFFD"),
 	})
 	if err != nil {
-		refuse(conn, models.AsError(err))
+		refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	conn.Serve(&session{api: a, client: client})
 }
 
 // refuse tells a connection that has no client why, and ends it.
-func refuse(conn *transport.Conn, e *models.Error) {
+func refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
 	format := conn.Format()
-	reason := models.CloseGoingAway
-	if e.Code == models.CodeUnauthorized {
-		reason = models.CloseUnauthorized
-	}
 	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(reason)...)
 	_, _ = conn.Write(last, func() {})
 	conn.Close(reason)
