@@ -120,7 +120,7 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 			HTTPTimeout:       jwksTimeout,
 			RefreshInterval:   jwksInterval,
 			RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksRetry), 1),
-			RateLimitWaitMax:  time.Nanosecond, // who comes in between does not wait
+			RateLimitWaitMax:  100 * time.Millisecond, // who would have to wait longer is refused at once
 			RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 				return func(_ context.Context, err error) { options.Logger.Warn("jwks_failed", "error", err) }
 			},
