@@ -16,6 +16,10 @@ import (
 //	@schemes					http
 //	@externalDocs.description	The console
 //	@externalDocs.url			/
+//	@securityDefinitions.apikey	Bearer
+//	@in							header
+//	@name						Authorization
+//	@description				"Bearer " and a token or an API key, if the server asks for one. In place of the header there may be a query parameter access_token.
 func main() {
 	os.Exit(app.Main())
 }

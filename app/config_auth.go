@@ -133,7 +133,7 @@ func (v *validator) jwt(c JWTConfig) {
 
 func (v *validator) jwks(c JWTConfig) {
 	u, err := url.Parse(c.JWKSURL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+	if safe := err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())); !safe || u.Host == "" {
 		v.want("auth.jwt.jwks_url", c.JWKSURL, "a URL that begins with https://, or is of this machine")
 	}
 	for _, name := range c.Algorithms {

@@ -19,8 +19,8 @@ import (
 // defaultConfigFile is read when no file is named, if it is there.
 const defaultConfigFile = "config.yaml"
 
-// secretKey is the key whose value must not be repeated.
-const secretKey = "auth.jwt.key"
+// hiddenKey is the key whose value must not be repeated.
+const hiddenKey = "auth.jwt.key"
 
 // envPrefix begins every environment variable of the configuration.
 const envPrefix = "FANFARE_"
@@ -122,7 +122,7 @@ func (l *configLoader) decode() Config {
 	for _, key := range slices.Sorted(maps.Keys(l.values)) {
 		switch err := decodeKey(key, l.values[key], &cfg); {
 		case err == nil:
-		case key == secretKey:
+		case key == hiddenKey:
 			l.mistake("%s: want text", key)
 		default:
 			l.mistake("%s: %w", key, err)

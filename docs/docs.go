@@ -17,6 +17,11 @@ const docTemplate = `{
     "paths": {
         "/clients": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Every live connection, in the order of their ids, which is that of connecting.",
                 "produces": [
                     "application/json"
@@ -68,6 +73,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -77,6 +88,11 @@ const docTemplate = `{
                 }
             },
             "delete": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Closes all connections of a user with code 4501, which tells the clients not to come back.",
                 "produces": [
                     "application/json"
@@ -108,6 +124,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -119,6 +141,11 @@ const docTemplate = `{
         },
         "/clients/{id}": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "produces": [
                     "application/json"
                 ],
@@ -143,6 +170,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.ClientInfo"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -158,6 +191,11 @@ const docTemplate = `{
                 }
             },
             "delete": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Closes the connection with code 4501, which tells the client not to come back.",
                 "produces": [
                     "application/json"
@@ -180,6 +218,12 @@ const docTemplate = `{
                     "204": {
                         "description": "the connection is being closed"
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -197,6 +241,11 @@ const docTemplate = `{
         },
         "/events": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Streams what is published to the topics, for as long as the connection lasts: server-sent events for a browser's EventSource or curl -N, or one JSON object a line. The first event is the ack, whose \"recovered\" says whether anything after \"since\" is lost. Messages are events without a name; each has an id, from which the next request can go on. Every 25 s there is a heartbeat.\n\n` + "`" + `` + "`" + `` + "`" + `\nid: 4kq9zt2m-1042\ndata: {\"type\":\"message\",\"id\":\"4kq9zt2m-1042\",\"topic\":\"news.eu\",\"data\":\"hello\",\"time\":\"2026-11-23T17:45:01.250Z\"}\n` + "`" + `` + "`" + `` + "`" + `",
                 "produces": [
                     "text/event-stream",
@@ -265,6 +314,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -307,6 +362,11 @@ const docTemplate = `{
         },
         "/metrics": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "What the server has and what it has done since its start, in Prometheus' text format; the Go runtime and the process as well.",
                 "produces": [
                     "text/plain"
@@ -322,6 +382,12 @@ const docTemplate = `{
                             "type": "string"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -333,6 +399,11 @@ const docTemplate = `{
         },
         "/publish": {
             "post": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Publishes up to 1,000 messages in their order, and answers with a receipt or a problem for each, in the same order. What is wrong with one message does not keep the others from being published. When the server can take no more, all that are left have the same problem, and none of them was published.",
                 "consumes": [
                     "application/json"
@@ -364,6 +435,12 @@ const docTemplate = `{
                     },
                     "400": {
                         "description": "invalid_json, invalid_request: of the batch itself",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "401": {
+                        "description": "unauthorized",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -416,6 +493,11 @@ const docTemplate = `{
         },
         "/topics": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Every topic with a subscriber or a retained message, in the order of their names.",
                 "produces": [
                     "application/json"
@@ -462,6 +544,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -479,6 +567,11 @@ const docTemplate = `{
         },
         "/topics/{name}": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "produces": [
                     "application/json"
                 ],
@@ -509,6 +602,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -532,6 +631,11 @@ const docTemplate = `{
         },
         "/topics/{name}/clients": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "The clients that are subscribed to this very topic, wildcards aside, in the order of their ids.",
                 "produces": [
                     "application/json"
@@ -578,6 +682,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -589,6 +699,11 @@ const docTemplate = `{
         },
         "/topics/{name}/messages": {
             "get": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "A page of the retained messages, the oldest first. \"next\" is the cursor to go on from: as \"since\" of the next page, of GET /events or of a subscribe. With \"wait\" this is a long poll: where there is nothing yet, the answer waits for something.",
                 "produces": [
                     "application/json"
@@ -649,6 +764,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -664,6 +785,11 @@ const docTemplate = `{
                 }
             },
             "delete": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "Removes the retained messages of a topic. Whoever comes back from before is told that something is lost.",
                 "produces": [
                     "application/json"
@@ -692,6 +818,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "401": {
+                        "description": "unauthorized",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "403": {
                         "description": "forbidden",
                         "schema": {
@@ -709,6 +841,11 @@ const docTemplate = `{
         },
         "/topics/{name}/publish": {
             "post": {
+                "security": [
+                    {
+                        "Bearer": []
+                    }
+                ],
                 "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.",
                 "consumes": [
                     "application/json",
@@ -757,6 +894,12 @@ const docTemplate = `{
                     },
                     "400": {
                         "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "401": {
+                        "description": "unauthorized",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1203,6 +1346,14 @@ const docTemplate = `{
                     }
                 }
             }
+        }
+    },
+    "securityDefinitions": {
+        "Bearer": {
+            "description": "\"Bearer \" and a token or an API key, if the server asks for one. In place of the header there may be a query parameter access_token.",
+            "type": "apiKey",
+            "name": "Authorization",
+            "in": "header"
         }
     },
     "externalDocs": {

@@ -65,20 +65,19 @@ func (a *api) recognize(credential string) (models.Caller, error) {
 func credentialOf(c *fiber.Ctx) (string, error) {
 	headers := c.Request().Header.PeekAll(fiber.HeaderAuthorization)
 	inQuery := c.Context().QueryArgs().PeekMulti("access_token")
-	if len(headers)+len(inQuery) > 1 {
+	switch {
+	case len(headers)+len(inQuery) > 1:
 		return "", models.Errorf(models.CodeInvalidRequest, "there is more than one token")
+	case len(inQuery) > 0:
+		return string(inQuery[0]), nil
+	case len(headers) == 0:
+		return "", nil
 	}
-	for _, value := range inQuery {
-		return string(value), nil
+	scheme, credential, _ := strings.Cut(string(headers[0]), " ")
+	if credential = strings.TrimSpace(credential); !strings.EqualFold(scheme, "Bearer") || credential == "" {
+		return "", models.ErrUnauthorized()
 	}
-	for _, value := range headers {
-		scheme, credential, _ := strings.Cut(string(value), " ")
-		if credential = strings.TrimSpace(credential); !strings.EqualFold(scheme, "Bearer") || credential == "" {
-			return "", models.ErrUnauthorized()
-		}
-		return credential, nil
-	}
-	return "", nil
+	return credential, nil
 }
 
 // forAdmins lets only administrators go on.

@@ -62,9 +62,11 @@ type batchResult struct {
 //	@Param			batch	body		batch	true	"the messages, at most 8 MiB"
 //	@Success		200		{object}	batchResults
 //	@Failure		400		{object}	models.Problem	"invalid_json, invalid_request: of the batch itself"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		413		{object}	models.Problem	"payload_too_large: the batch itself"
 //	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
+//	@Security		Bearer
 //	@Router			/publish [post]
 func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err := caller(c).MayPublishSome(); err != nil {

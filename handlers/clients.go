@@ -19,7 +19,9 @@ import (
 //	@Param			after	query		string	false	"the last id seen"
 //	@Success		200		{object}	models.ClientPage
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Security		Bearer
 //	@Router			/clients [get]
 func (a *api) listClients(c *fiber.Ctx) error {
 	page, err := pageParams(c)
@@ -46,8 +48,10 @@ func (a *api) listClients(c *fiber.Ctx) error {
 //	@Produce	json
 //	@Param		id	path		string	true	"the client's id"	format(uuid)
 //	@Success	200	{object}	models.ClientInfo
+//	@Failure	401	{object}	models.Problem	"unauthorized"
 //	@Failure	403	{object}	models.Problem	"forbidden"
 //	@Failure	404	{object}	models.Problem	"not_found"
+//	@Security	Bearer
 //	@Router		/clients/{id} [get]
 func (a *api) getClient(c *fiber.Ctx) error {
 	info, err := a.PubSub.Client(c.UserContext(), caller(c), c.Params("id"))
@@ -65,8 +69,10 @@ func (a *api) getClient(c *fiber.Ctx) error {
 //	@Produce		json
 //	@Param			id	path	string	true	"the client's id"	format(uuid)
 //	@Success		204	"the connection is being closed"
+//	@Failure		401	{object}	models.Problem	"unauthorized"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		404	{object}	models.Problem	"not_found"
+//	@Security		Bearer
 //	@Router			/clients/{id} [delete]
 func (a *api) disconnectClient(c *fiber.Ctx) error {
 	id := utils.CopyString(c.Params("id"))
@@ -91,7 +97,9 @@ type disconnected struct {
 //	@Param			user	query		string	true	"whose connections"	example(ada)
 //	@Success		200		{object}	disconnected
 //	@Failure		400		{object}	models.Problem	"invalid_request: no user"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Security		Bearer
 //	@Router			/clients [delete]
 func (a *api) disconnectUser(c *fiber.Ctx) error {
 	user := utils.CopyString(c.Query("user"))

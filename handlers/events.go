@@ -43,16 +43,18 @@ type listening struct {
 //	@Description	```
 //	@Tags			connections
 //	@Produce		text/event-stream,application/x-ndjson
-//	@Param			topic			query		[]string	true	"topics or patterns"	collectionFormat(multi)	example(news.*)
-//	@Param			since			query		string		false	"the id after which to begin, or all"
-//	@Param			last			query		int			false	"begin with the last so many messages; not with since"	minimum(1)	maximum(10000)
-//	@Param			overflow		query		string		false	"what happens when you do not keep up"	Enums(disconnect, drop_oldest, latest)	default(disconnect)
-//	@Param			Last-Event-ID	header		string		false	"as since, in place of both; a browser sends it when it comes back"
+//	@Param			topic			query		[]string		true	"topics or patterns"	collectionFormat(multi)	example(news.*)
+//	@Param			since			query		string			false	"the id after which to begin, or all"
+//	@Param			last			query		int				false	"begin with the last so many messages; not with since"	minimum(1)								maximum(10000)
+//	@Param			overflow		query		string			false	"what happens when you do not keep up"					Enums(disconnect, drop_oldest, latest)	default(disconnect)
+//	@Param			Last-Event-ID	header		string			false	"as since, in place of both; a browser sends it when it comes back"
 //	@Success		200				{string}	string			"the events, or the lines"
 //	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
+//	@Failure		401				{object}	models.Problem	"unauthorized"
 //	@Failure		403				{object}	models.Problem	"forbidden"
 //	@Failure		409				{object}	models.Problem	"too_many_subscriptions"
 //	@Failure		503				{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
+//	@Security		Bearer
 //	@Router			/events [get]
 func (a *api) events(c *fiber.Ctx) error {
 	l, err := a.parseListening(c)

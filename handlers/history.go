@@ -14,13 +14,15 @@ import (
 //	@Produce		json
 //	@Param			name	path		string	true	"the topic, or a pattern; as part of a URL it is percent-encoded"	example(news.eu)
 //	@Param			since	query		string	false	"the id after which to begin, or all; without it the page begins with the oldest message"
-//	@Param			last	query		int		false	"begin with the last so many messages; not with since"	minimum(1)	maximum(10000)
+//	@Param			last	query		int		false	"begin with the last so many messages; not with since"		minimum(1)	maximum(10000)
 //	@Param			limit	query		int		false	"messages in the page; a page of large ones ends before"	minimum(1)	maximum(10000)	default(100)
 //	@Param			wait	query		string	false	"how long to wait for a message: seconds, or a duration such as 500ms; at most 60s"
 //	@Success		200		{object}	models.HistoryPage
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		503		{object}	models.Problem	"engine_unavailable; of a long poll too_many_clients, shutting_down"
+//	@Security		Bearer
 //	@Router			/topics/{name}/messages [get]
 func (a *api) history(c *fiber.Ctx) error {
 	filter, err := historyParams(c)
@@ -69,8 +71,10 @@ func historyParams(c *fiber.Ctx) (filter models.HistoryFilter, err error) {
 //	@Param			name	path	string	true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
 //	@Success		204		"nothing of before is retained"
 //	@Failure		400		{object}	models.Problem	"invalid_topic"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		503		{object}	models.Problem	"shutting_down, engine_unavailable"
+//	@Security		Bearer
 //	@Router			/topics/{name}/messages [delete]
 func (a *api) purge(c *fiber.Ctx) error {
 	topic, err := topicParam(c)

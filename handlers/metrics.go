@@ -20,8 +20,10 @@ import (
 //	@Description	What the server has and what it has done since its start, in Prometheus' text format; the Go runtime and the process as well.
 //	@Tags			operations
 //	@Produce		plain
-//	@Success		200	{string}	string	"fanfare_clients{transport=\"websocket\"} 2"
+//	@Success		200	{string}	string			"fanfare_clients{transport=\"websocket\"} 2"
+//	@Failure		401	{object}	models.Problem	"unauthorized"
 //	@Failure		403	{object}	models.Problem	"forbidden"
+//	@Security		Bearer
 //	@Router			/metrics [get]
 func (a *api) metrics() fiber.Handler {
 	registry := prometheus.NewRegistry()

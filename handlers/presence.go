@@ -13,11 +13,13 @@ import (
 //	@Tags			topics
 //	@Produce		json
 //	@Param			name	path		string	true	"the topic; as part of a URL it is percent-encoded"	example(room.1)
-//	@Param			limit	query		int		false	"entries in the page"	minimum(1)	maximum(10000)	default(100)
+//	@Param			limit	query		int		false	"entries in the page"								minimum(1)	maximum(10000)	default(100)
 //	@Param			after	query		string	false	"the last id seen"
 //	@Success		200		{object}	models.MemberPage
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Security		Bearer
 //	@Router			/topics/{name}/clients [get]
 func (a *api) listMembers(c *fiber.Ctx) error {
 	topic, err := topicParam(c)

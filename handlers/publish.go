@@ -27,11 +27,13 @@ import (
 //	@Param			Idempotency-Key	header		string			false	"for a while, a publish of yours to this topic with this key is done once; at most 255 bytes"
 //	@Success		200				{object}	models.Receipt
 //	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)"
+//	@Failure		401				{object}	models.Problem	"unauthorized"
 //	@Failure		403				{object}	models.Problem	"forbidden"
 //	@Failure		409				{object}	models.Problem	"conflict: the key was used for another message"
 //	@Failure		413				{object}	models.Problem	"payload_too_large"
 //	@Failure		415				{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
 //	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
+//	@Security		Bearer
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
 	topic, err := topicParam(c)

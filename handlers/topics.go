@@ -18,8 +18,10 @@ import (
 //	@Param			after	query		string	false	"the last name seen"		example(news.eu)
 //	@Success		200		{object}	models.TopicPage
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
+//	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		503		{object}	models.Problem	"engine_unavailable"
+//	@Security		Bearer
 //	@Router			/topics [get]
 func (a *api) listTopics(c *fiber.Ctx) error {
 	page, err := pageParams(c)
@@ -47,9 +49,11 @@ func (a *api) listTopics(c *fiber.Ctx) error {
 //	@Param		name	path		string	true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
 //	@Success	200		{object}	models.TopicInfo
 //	@Failure	400		{object}	models.Problem	"invalid_topic"
+//	@Failure	401		{object}	models.Problem	"unauthorized"
 //	@Failure	403		{object}	models.Problem	"forbidden"
 //	@Failure	404		{object}	models.Problem	"not_found: no subscriber and no retained message"
 //	@Failure	503		{object}	models.Problem	"engine_unavailable"
+//	@Security	Bearer
 //	@Router		/topics/{name} [get]
 func (a *api) getTopic(c *fiber.Ctx) error {
 	topic, err := topicParam(c)

@@ -94,6 +94,8 @@ func serverFrames() map[string][]byte {
 		"dropped":                models.NewDroppedNotice("news.*", 7),
 		"gap":                    models.NewGapNotice("news.*"),
 		"incomplete":             models.NewIncompleteNotice("room.*"),
+		"forbidden":              models.NewForbiddenNotice("news.*"),
+		"ack of an auth":         models.NewAck(models.Request{Action: models.ActionAuth, Ref: models.Ref("9")}),
 		"ack of an unsubscribe":  ack(end, at(1042)),
 		"ack of a publish":       ack(publish, at(1042)),
 		"ack of a duplicate":     duplicate,
@@ -126,5 +128,6 @@ func clientFrames() map[string]models.Request {
 		"subscribe with presence": {Action: models.ActionSubscribe, Topic: "room.1", Presence: true},
 		"presence":                {Action: models.ActionPresence, Topic: "room.1", Ref: models.Ref("6")},
 		"ping":                    {Action: models.ActionPing, Ref: models.Ref("7")},
+		"auth":                    {Action: models.ActionAuth, Token: "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", Ref: models.Ref("9")}, //nolint:gosec // it opens nothing
 	}
 }

@@ -44,9 +44,7 @@ func TestPatternCovers(t *testing.T) {
 // every topic that the other does.
 func TestCoversIsWhatMatches(t *testing.T) {
 	var topics, patterns []string
-	for _, a := range []string{"a", "b", "c", "*", ">"} {
-		patterns = append(patterns, a)
-	}
+	patterns = append(patterns, "a", "b", "c", "*", ">")
 	for range 2 { // up to three tokens
 		for _, p := range patterns {
 			if strings.HasSuffix(p, ">") {

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -151,7 +150,7 @@ func reason(err error) auth.Reason {
 // TestParseKey: a key is one for its algorithms, of the right kind and long enough.
 func TestParseKey(t *testing.T) {
 	k := newKeys()
-	small := must(rsa.GenerateKey(rand.Reader, 1024))
+	small := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // which is what is refused
 	rsaPEM := publicPEM(t, k.rsa.Public())
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(k.rsa))})
 	pkcs1 := pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey)})
@@ -266,7 +265,7 @@ func (p *provider) authenticator(t *testing.T) *auth.Authenticator {
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	a, err := auth.New(auth.Options{Tokens: &auth.TokenOptions{
-		Algorithms: []string{"RS256"}, JWKS: p.URL, Context: ctx, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Algorithms: []string{"RS256"}, JWKS: p.URL, Context: ctx, Logger: slog.New(slog.DiscardHandler),
 	}})
 	if err != nil {
 		t.Fatal(err)
