@@ -10,6 +10,7 @@ import (
 
 	"fanfare/broker"
 	"fanfare/transport"
+	"fanfare/web"
 )
 
 // maxHeaderSize bounds the request line and headers, in bytes. More is a 431.
@@ -77,9 +78,9 @@ func New(options Options) *fiber.App {
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
 	app.Get("/metrics", a.metrics())
-	app.Get("/", a.console)
+	app.Get("/", a.page(web.Console()))
 	app.Get("/swagger", a.toSwagger)
-	app.Get("/swagger/", a.swagger)
+	app.Get("/swagger/", a.page(web.Swagger()))
 	app.Get("/swagger/doc.json", a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.swaggerFile)
