@@ -20,6 +20,7 @@ func (a *api) fail(c *fiber.Ctx, err error) error {
 	if requestID(c) == "" {
 		// It could not be read to its end, so that the routes have not seen it.
 		protect(c)
+		a.allowOrigin(c)
 	}
 	e := translate(err)
 	if e.Code == models.CodeInternal {

@@ -60,7 +60,7 @@ func New(options Options) *fiber.App {
 		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
-	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
+	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard, a.cors)
 
 	app.Post("/publish", a.publishBatch)
 	app.Post("/topics/:name/publish", a.publish)
