@@ -28,8 +28,9 @@ type ServerConfig struct {
 	Address string `koanf:"address"`
 
 	// AllowedOrigins are the web origins, beside the server's own, whose pages may use it, each as
-	// a browser sends it: "https://app.example.com". Such a page may publish and listen over /ws;
-	// over HTTP it cannot read the answers, as there are no CORS headers yet. Default none.
+	// a browser sends it: "https://app.example.com". Such a page may do all that there is, over HTTP
+	// and /ws: as long as there is no authentication, it is as powerful as a program of this machine.
+	// Default none.
 	AllowedOrigins []string `koanf:"allowed_origins"`
 
 	// DrainDelay is how long the server goes on serving after it reported itself unready and

@@ -90,7 +90,6 @@ func answerLater(c *fiber.Ctx, err error) error {
 	}
 	format := transport.SSE{}
 	c.Set(fiber.HeaderContentType, mimeSSE)
-	c.Set(fiber.HeaderCacheControl, "no-store")
 	return c.Send(append(format.Event(models.NewErrorFrame(e, nil)), format.Close(models.CloseGoingAway)...))
 }
 

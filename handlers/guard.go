@@ -70,15 +70,13 @@ func isForwarded(c *fiber.Ctx) bool {
 // or of one from an allowed origin. The values are compared as browsers send them.
 func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 	header := &c.Request().Header
-	own := "http://" + string(c.Context().Host())
-	origins := header.PeekAll(fiber.HeaderOrigin)
-	for _, origin := range origins {
-		if string(origin) != own && !slices.Contains(a.AllowedOrigins, string(origin)) {
-			return false
-		}
-	}
-	if len(origins) > 0 {
-		return true
+	switch origins := header.PeekAll(fiber.HeaderOrigin); len(origins) {
+	case 0:
+	case 1:
+		origin, own := string(origins[0]), "http://"+string(c.Context().Host())
+		return origin == own || slices.Contains(a.AllowedOrigins, origin)
+	default: // no browser does that
+		return false
 	}
 	for _, site := range header.PeekAll("Sec-Fetch-Site") {
 		if string(site) != "none" && string(site) != "same-origin" {

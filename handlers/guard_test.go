@@ -246,15 +246,7 @@ func TestGuardStandsBeforeEveryRoute(t *testing.T) {
 		"cross-site":     {"Sec-Fetch-Site", "cross-site"},
 		"proxy":          {"X-Forwarded-For", "127.0.0.1"},
 	}
-	type target struct{ method, path string }
-	targets := []target{{"GET", "/nowhere"}, {"FOO", "/topics"}, {"FOO", "/nowhere"}, {"OPTIONS", "/topics/a/publish"}}
-	for _, route := range s.app.GetRoutes(true) {
-		targets = append(targets, target{route.Method, strings.NewReplacer(":name", "a", ":id", "a", ":file", "swagger-ui.css").Replace(route.Path)})
-	}
-	if len(targets) < 20 {
-		t.Fatalf("only %d routes", len(targets))
-	}
-	for _, target := range targets {
+	for _, target := range s.targets(t) {
 		for name, headers := range strangers {
 			t.Run(target.method+" "+target.path+" "+name, func(t *testing.T) {
 				a := s.do(t, target.method, target.path, "", append(headers, handshake()...)...)

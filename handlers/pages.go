@@ -12,12 +12,19 @@ import (
 	"fanfare/web"
 )
 
-// console answers GET /.
-func (a *api) console(c *fiber.Ctx) error { return sendPage(c, web.Console()) }
-
-// swagger answers GET /swagger/ with our frame around Swagger UI, which unlike its own
-// loads nothing from elsewhere.
-func (a *api) swagger(c *fiber.Ctx) error { return sendPage(c, web.Swagger()) }
+// page answers GET / and GET /swagger/: with the console, and with our frame around Swagger
+// UI, which unlike its own loads nothing from elsewhere. No other page may put them into a
+// frame, or keep a hold on the window that they are in.
+func (a *api) page(page web.Page) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
+		c.Set(fiber.HeaderContentSecurityPolicy, page.Policy)
+		c.Set("Cross-Origin-Opener-Policy", "same-origin")
+		c.Set(fiber.HeaderXFrameOptions, "DENY")
+		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+		return c.SendString(page.HTML)
+	}
+}
 
 // toSwagger answers GET /swagger.
 func (a *api) toSwagger(c *fiber.Ctx) error {
@@ -35,12 +42,4 @@ func (a *api) swaggerSpec(c *fiber.Ctx) error {
 // others are not for us: one loads an example from elsewhere.
 func (a *api) swaggerFile(c *fiber.Ctx) error {
 	return filesystem.SendFile(c, http.FS(swaggerui.FS), path.Base(c.Path()))
-}
-
-// sendPage sends a page that no other page may put into a frame.
-func sendPage(c *fiber.Ctx, page string) error {
-	c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
-	c.Set(fiber.HeaderXFrameOptions, "DENY")
-	c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
-	return c.SendString(page)
 }

@@ -21,15 +21,16 @@ func TestPages(t *testing.T) {
 				t.Errorf("%d %.100s", a.status, a.body)
 			}
 			for name, want := range map[string]string{
-				"Content-Type":           "text/html; charset=utf-8",
-				"X-Frame-Options":        "DENY",
-				"Referrer-Policy":        "no-referrer",
-				"X-Content-Type-Options": "nosniff",
+				"Content-Type":               "text/html; charset=utf-8",
+				"Cross-Origin-Opener-Policy": "same-origin",
+				"X-Frame-Options":            "DENY",
+				"Referrer-Policy":            "no-referrer",
 			} {
 				if got := a.header.Get(name); got != want {
 					t.Errorf("%s: %q, want %q", name, got, want)
 				}
 			}
+			checkPolicy(t, a.header.Get("Content-Security-Policy"))
 			checkLoadsNothingFromElsewhere(t, a.body)
 		})
 	}
@@ -38,6 +39,34 @@ func TestPages(t *testing.T) {
 	}
 	// The page of this name that comes with Swagger UI loads an example from elsewhere.
 	s.get(t, "/swagger/index.html").checkProblem(t, 404, models.CodeNotFound)
+}
+
+// checkPolicy checks that the page can do nothing but what it is known to need. That it can
+// do that much is for the tests in a browser.
+func checkPolicy(t *testing.T, policy string) {
+	t.Helper()
+	directives := make(map[string]string)
+	for directive := range strings.SplitSeq(policy, "; ") {
+		name, sources, _ := strings.Cut(directive, " ")
+		directives[name] = regexp.MustCompile(`'sha256-[A-Za-z0-9+/]{43}='`).ReplaceAllString(sources, "HASH")
+	}
+	scripts := strings.TrimPrefix(directives["script-src"], "'self' ")
+	styles := strings.TrimPrefix(directives["style-src"], "'self' ")
+	if scripts != "HASH" || styles != "HASH" {
+		t.Errorf("scripts %q, styles %q", scripts, styles)
+	}
+	delete(directives, "script-src")
+	delete(directives, "style-src")
+	if diff := cmp.Diff(map[string]string{
+		"default-src":     "'none'",
+		"base-uri":        "'none'",
+		"form-action":     "'none'",
+		"frame-ancestors": "'none'",
+		"connect-src":     "'self'",
+		"img-src":         "data:",
+	}, directives); diff != "" {
+		t.Errorf("policy (-want +got):\n%s", diff)
+	}
 }
 
 // checkLoadsNothingFromElsewhere looks for what makes a browser load something.

@@ -12,6 +12,7 @@ import (
 	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
+	"fanfare/web"
 )
 
 // maxHeaderSize bounds the request line and headers, in bytes. More is a 431.
@@ -71,14 +72,14 @@ func New(options Options) *fiber.App {
 		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
-	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard)
+	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard, a.cors)
 
 	// For everybody.
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
-	app.Get("/", a.console)
+	app.Get("/", a.page(web.Console()))
 	app.Get("/swagger", a.toSwagger)
-	app.Get("/swagger/", a.swagger)
+	app.Get("/swagger/", a.page(web.Swagger()))
 	app.Get("/swagger/doc.json", a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.swaggerFile)

@@ -24,12 +24,12 @@ async function findChromium() {
 }
 
 /** launch starts one browser with a profile of its own, which is removed when the browser closes. */
-export async function launch() {
+export async function launch(...args) {
   return chromium.launch({
     executablePath: await findChromium(),
     args: [
       '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
+      '--disable-component-update', '--disable-sync', ...args,
     ],
     timeout: 60_000,
   });

@@ -14,14 +14,19 @@ const patience = 30_000; // ms; only a failure ever waits that long
  * startServer runs $FANFARE_BIN and resolves when it listens. stop() sends SIGTERM, wants exit status 0 and may be
  * called again. The server runs in an empty directory, so that no config.yaml lying about changes what is tested.
  */
-export async function startServer({ port = 0 } = {}) {
+export async function startServer({ port = 0, env = {} } = {}) {
   const binary = process.env.FANFARE_BIN;
   assert.ok(binary, 'FANFARE_BIN must name a built fanfare binary');
   const directory = await mkdtemp(join(tmpdir(), 'fanfare-e2e-'));
 
   const child = spawn(resolve(binary), ['--address', `127.0.0.1:${port}`], {
     cwd: directory,
-    env: { PATH: process.env.PATH, FANFARE_LOG_FORMAT: 'json', FANFARE_TRANSPORT_MODE: process.env.FANFARE_TRANSPORT_MODE ?? 'auto' },
+    env: {
+      PATH: process.env.PATH,
+      FANFARE_LOG_FORMAT: 'json',
+      FANFARE_TRANSPORT_MODE: process.env.FANFARE_TRANSPORT_MODE ?? 'auto',
+      ...env,
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit').finally(() => rm(directory, { recursive: true, force: true }));
