@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,11 +50,11 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		clients: maxClients(config.Limits.Clients, descriptorLimit()),
 		conns:   newHTTPConns(),
 	}
-	listener, err := net.Listen("tcp", config.Server.Address)
+	listener, err := a.listen()
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w", err)
+		return nil, err
 	}
-	a.listener = newSteadyListener(listener, logger, a.conns.shed)
+	a.listener = listener
 	engine := broker.NewMemory(broker.History{
 		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
 		MaxAge:              config.History.MaxAge,
@@ -75,7 +76,7 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	a.carrier, err = transport.New(transport.Options{
-		Mode:        config.Transport.Mode,
+		Mode:        config.transportMode(),
 		Connections: a.clients,
 		FrameSize:   frameSize,
 		Silence:     config.Transport.PingInterval + config.Transport.PongTimeout,
@@ -102,9 +103,34 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 	return a, nil
 }
 
+// listen opens the address, with TLS if there is to be any.
+func (a *App) listen() (net.Listener, error) {
+	listener, err := net.Listen("tcp", a.config.Server.Address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	listener = newSteadyListener(listener, a.logger, a.conns.shed)
+	if !a.config.Server.TLS.enabled() {
+		return listener, nil
+	}
+	shown, err := loadCertificate(a.config.Server.TLS, a.logger)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return tls.NewListener(listener, shown.config()), nil
+}
+
 // Address is where the server listens, host:port.
 func (a *App) Address() string {
 	return a.listener.Addr().String()
+}
+
+// url is where a browser finds the server.
+func (a *App) url() string {
+	if a.config.Server.TLS.enabled() {
+		return "https://" + a.Address()
+	}
+	return "http://" + a.Address()
 }
 
 // Run serves until ctx ends and then shuts down in order. An error means that it could
@@ -112,7 +138,7 @@ func (a *App) Address() string {
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Listener(a.listener) }()
-	a.logger.Info("listening", "address", a.Address(), "url", "http://"+a.Address(), "max_clients", a.clients)
+	a.logger.Info("listening", "address", a.Address(), "url", a.url(), "max_clients", a.clients)
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("cannot serve: %w", err), a.shutdown())

@@ -71,6 +71,9 @@ func isForwarded(c *fiber.Ctx) bool {
 func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 	header := &c.Request().Header
 	own := "http://" + string(c.Context().Host())
+	if c.Context().IsTLS() {
+		own = "https://" + string(c.Context().Host())
+	}
 	origins := header.PeekAll(fiber.HeaderOrigin)
 	for _, origin := range origins {
 		if string(origin) != own && !slices.Contains(a.AllowedOrigins, string(origin)) {
