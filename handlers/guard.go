@@ -70,10 +70,7 @@ func isForwarded(c *fiber.Ctx) bool {
 // or of one from an allowed origin. The values are compared as browsers send them.
 func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 	header := &c.Request().Header
-	own := "http://" + string(c.Context().Host())
-	if c.Context().IsTLS() {
-		own = "https://" + string(c.Context().Host())
-	}
+	own := scheme(c) + "://" + string(c.Context().Host())
 	origins := header.PeekAll(fiber.HeaderOrigin)
 	for _, origin := range origins {
 		if string(origin) != own && !slices.Contains(a.AllowedOrigins, string(origin)) {
@@ -89,6 +86,14 @@ func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 		}
 	}
 	return true
+}
+
+// scheme is how the request came. Fiber's Protocol would believe what its header says.
+func scheme(c *fiber.Ctx) string {
+	if c.Context().IsTLS() {
+		return "https"
+	}
+	return "http"
 }
 
 // isLinkToPage tells whether somebody followed a link to one of the pages, in a tab of
