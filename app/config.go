@@ -31,7 +31,7 @@ type ServerConfig struct {
 	// over HTTP it cannot read the answers, as there are no CORS headers yet. Default none.
 	AllowedOrigins []string `koanf:"allowed_origins"`
 
-	// TLS has the server speak HTTPS and wss, and nothing else.
+	// TLS has the server speak HTTPS and wss, and nothing else. Default off.
 	TLS TLSConfig `koanf:"tls"`
 
 	// DrainDelay is how long the server goes on serving after it reported itself unready and
@@ -73,14 +73,6 @@ type TLSConfig struct {
 // enabled tells whether there is TLS. The configuration has been validated.
 func (c TLSConfig) enabled() bool { return c.CertFile != "" }
 
-// transportMode is how sockets are read: TLS cannot be taken by descriptor.
-func (c Config) transportMode() transport.Mode {
-	if c.Server.TLS.enabled() {
-		return transport.ModeGoroutine
-	}
-	return c.Transport.Mode
-}
-
 // TransportConfig is about live connections.
 type TransportConfig struct {
 	// Mode is how sockets are read: epoll (Linux only and not with TLS; an idle client has no
@@ -94,6 +86,14 @@ type TransportConfig struct {
 
 	// PongTimeout is how long a client may take to answer a ping before it is dropped. Default 10s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
+}
+
+// transportMode is how sockets are read: TLS cannot be taken by descriptor.
+func (c Config) transportMode() transport.Mode {
+	if c.Server.TLS.enabled() {
+		return transport.ModeGoroutine
+	}
+	return c.Transport.Mode
 }
 
 // HistoryConfig bounds the log. A message is removed as soon as one of the bounds says so.
