@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,25 +47,29 @@ type App struct {
 
 // New opens the address and builds everything behind it. Run must follow: it frees what
 // New has taken.
-func New(config Config, logger *slog.Logger) (*App, error) {
+func New(config Config, logger *slog.Logger) (_ *App, err error) {
 	a := &App{
 		config:  config,
 		logger:  logger,
 		clients: maxClients(config.Limits.Clients, descriptorLimit()),
 		conns:   newHTTPConns(),
 	}
-	listener, err := net.Listen("tcp", config.Server.Address)
+	listener, err := a.listen()
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w", err)
+		return nil, err
 	}
 	keys, stopKeys := context.WithCancel(context.Background())
 	a.stopKeys = stopKeys
+	defer func() {
+		if err != nil {
+			stopKeys()
+		}
+	}()
 	authenticator, err := newAuthenticator(keys, config.Auth, logger)
 	if err != nil {
-		stopKeys()
 		return nil, errors.Join(err, listener.Close())
 	}
-	a.listener = newSteadyListener(listener, logger, a.conns.shed)
+	a.listener = listener
 	engine := broker.NewMemory(broker.History{
 		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
 		MaxAge:              config.History.MaxAge,
@@ -83,11 +88,10 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		PingInterval:  config.Transport.PingInterval,
 	})
 	if err != nil {
-		stopKeys()
 		return nil, errors.Join(err, listener.Close())
 	}
 	a.carrier, err = transport.New(transport.Options{
-		Mode:        config.Transport.Mode,
+		Mode:        config.transportMode(),
 		Connections: a.clients,
 		FrameSize:   frameSize,
 		Silence:     config.Transport.PingInterval + config.Transport.PongTimeout,
@@ -95,7 +99,6 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		Logger:      logger,
 	})
 	if err != nil {
-		stopKeys()
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
 	}
 	a.server = handlers.New(handlers.Options{
@@ -117,9 +120,34 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 	return a, nil
 }
 
+// listen opens the address, with TLS if there is to be any.
+func (a *App) listen() (net.Listener, error) {
+	listener, err := net.Listen("tcp", a.config.Server.Address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	listener = newSteadyListener(listener, a.logger, a.conns.shed)
+	if !a.config.Server.TLS.enabled() {
+		return listener, nil
+	}
+	shown, err := loadCertificate(a.config.Server.TLS, a.logger)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return tls.NewListener(listener, shown.config()), nil
+}
+
 // Address is where the server listens, host:port.
 func (a *App) Address() string {
 	return a.listener.Addr().String()
+}
+
+// url is where a browser finds the server.
+func (a *App) url() string {
+	if a.config.Server.TLS.enabled() {
+		return "https://" + a.Address()
+	}
+	return "http://" + a.Address()
 }
 
 // Run serves until ctx ends and then shuts down in order. An error means that it could
@@ -127,7 +155,7 @@ func (a *App) Address() string {
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Listener(a.listener) }()
-	a.logger.Info("listening", "address", a.Address(), "url", "http://"+a.Address(), "max_clients", a.clients)
+	a.logger.Info("listening", "address", a.Address(), "url", a.url(), "max_clients", a.clients)
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("cannot serve: %w", err), a.shutdown())

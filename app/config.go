@@ -33,6 +33,9 @@ type ServerConfig struct {
 	// Default none.
 	AllowedOrigins []string `koanf:"allowed_origins"`
 
+	// TLS has the server speak HTTPS and wss, and nothing else. Default off.
+	TLS TLSConfig `koanf:"tls"`
+
 	// DrainDelay is how long the server goes on serving after it reported itself unready and
 	// before it shuts down, so that a load balancer can turn away first. Default 0: at once.
 	DrainDelay time.Duration `koanf:"drain_delay"`
@@ -43,7 +46,7 @@ type ServerConfig struct {
 
 	// HeaderTimeout bounds the reading of a request line and headers, which is all that there is
 	// of a WebSocket's handshake: from connecting, or from the first byte of a later request on
-	// the same connection. Default 10s.
+	// the same connection. A TLS handshake has as long by itself, before that. Default 10s.
 	HeaderTimeout time.Duration `koanf:"header_timeout"`
 
 	// ReadTimeout bounds the reading of the rest of a request, its body. Large bodies over slow
@@ -58,11 +61,25 @@ type ServerConfig struct {
 	IdleTimeout time.Duration `koanf:"idle_timeout"`
 }
 
+// TLSConfig names the certificate of a server with TLS: both files, or neither. They are read
+// again when they change.
+type TLSConfig struct {
+	// CertFile has the certificate in PEM, and behind it those between it and its root. Default
+	// none: no TLS.
+	CertFile string `koanf:"cert_file"`
+
+	// KeyFile has the private key to it, in PEM. Default none.
+	KeyFile string `koanf:"key_file"`
+}
+
+// enabled tells whether there is TLS. The configuration has been validated.
+func (c TLSConfig) enabled() bool { return c.CertFile != "" }
+
 // TransportConfig is about live connections.
 type TransportConfig struct {
-	// Mode is how sockets are read: epoll (Linux only; an idle client has no goroutine and no
-	// buffer), goroutine (one for each client), or auto, which is epoll where there is any.
-	// Default auto.
+	// Mode is how sockets are read: epoll (Linux only and not with TLS; an idle client has no
+	// goroutine and no buffer), goroutine (one for each client), or auto, which is epoll where it
+	// can be. Default auto.
 	Mode transport.Mode `koanf:"mode"`
 
 	// PingInterval is the time between two pings to a client. Keep it below the idle timeout of
@@ -71,6 +88,14 @@ type TransportConfig struct {
 
 	// PongTimeout is how long a client may take to answer a ping before it is dropped. Default 10s.
 	PongTimeout time.Duration `koanf:"pong_timeout"`
+}
+
+// transportMode is how sockets are read: TLS cannot be taken by descriptor.
+func (c Config) transportMode() transport.Mode {
+	if c.Server.TLS.enabled() {
+		return transport.ModeGoroutine
+	}
+	return c.Transport.Mode
 }
 
 // HistoryConfig bounds the log. A message is removed as soon as one of the bounds says so.

@@ -53,6 +53,8 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 	values := map[string]string{
 		"server.address":                  "localhost:1",
 		"server.allowed_origins":          "https://a.example,http://localhost:3000",
+		"server.tls.cert_file":            "cert.pem",
+		"server.tls.key_file":             "key.pem",
 		"server.drain_delay":              "1s",
 		"server.shutdown_timeout":         "15s",
 		"server.header_timeout":           "2s",
@@ -89,6 +91,7 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 		Server: ServerConfig{
 			Address:         "localhost:1",
 			AllowedOrigins:  []string{"https://a.example", "http://localhost:3000"},
+			TLS:             TLSConfig{CertFile: "cert.pem", KeyFile: "key.pem"},
 			DrainDelay:      1 * time.Second,
 			ShutdownTimeout: 15 * time.Second,
 			HeaderTimeout:   2 * time.Second,
@@ -205,27 +208,29 @@ func TestConfigFileErrors(t *testing.T) {
 		document string
 		want     string
 	}{
-		"not YAML":            {document: "server: [", want: "did not find expected node content"},
-		"tab":                 {document: "server:\n\taddress: x", want: "found character that cannot start any token"},
-		"a list":              {document: "- server", want: "cannot unmarshal"},
-		"plain text":          {document: "hello", want: "cannot unmarshal"},
-		"the same key twice":  {document: "log: {level: info}\nlog: {level: warn}", want: `mapping key "log" already defined`},
-		"unknown section":     {document: "serve: {address: x}", want: "serve.address: unknown key in "},
-		"unknown key":         {document: "server: {host: x}", want: "server.host: unknown key in "},
-		"unknown key, null":   {document: "server: {host: }", want: "server.host: unknown key in "},
-		"unknown scalar":      {document: "port: 80", want: "port: unknown key in "},
-		"unknown empty":       {document: "nats: {}", want: "nats: unknown key in "},
-		"number as a key":     {document: "1: 2", want: "1: unknown key in "},
-		"number below":        {document: "server: {1: 2}", want: "server.1: unknown key in "},
-		"key in another case": {document: "server: {Address: 'localhost:1'}", want: "server.Address: unknown key in "},
-		"section is a scalar": {document: "server: localhost:80", want: `server: "localhost:80": want keys below it, such as server.address`},
-		"section is a list":   {document: "log: [level]", want: `log: "[level]": want keys below it, such as log.format`},
-		"key without a value": {document: "server: {address: }", want: "server.address: want a value, or the key left out"},
-		"key with keys":       {document: "server: {address: {host: x}}", want: "server.address.host: unknown key in "},
-		"key with nothing":    {document: "server: {address: {}}", want: `server.address: "map[]": want a single value`},
-		"key with a list":     {document: "server: {address: [a, b]}", want: `server.address: "[a b]": want a single value`},
-		"list with keys":      {document: "server: {allowed_origins: [{a: b}]}", want: `server.allowed_origins: "map[a:b]": want a single value`},
-		"list is a number":    {document: "server: {allowed_origins: 5}", want: `server.allowed_origins: "5": want a list`},
+		"not YAML":             {document: "server: [", want: "did not find expected node content"},
+		"tab":                  {document: "server:\n\taddress: x", want: "found character that cannot start any token"},
+		"a list":               {document: "- server", want: "cannot unmarshal"},
+		"plain text":           {document: "hello", want: "cannot unmarshal"},
+		"the same key twice":   {document: "log: {level: info}\nlog: {level: warn}", want: `mapping key "log" already defined`},
+		"unknown section":      {document: "serve: {address: x}", want: "serve.address: unknown key in "},
+		"unknown key":          {document: "server: {host: x}", want: "server.host: unknown key in "},
+		"unknown key, null":    {document: "server: {host: }", want: "server.host: unknown key in "},
+		"unknown scalar":       {document: "port: 80", want: "port: unknown key in "},
+		"unknown empty":        {document: "nats: {}", want: "nats: unknown key in "},
+		"number as a key":      {document: "1: 2", want: "1: unknown key in "},
+		"number below":         {document: "server: {1: 2}", want: "server.1: unknown key in "},
+		"key in another case":  {document: "server: {Address: 'localhost:1'}", want: "server.Address: unknown key in "},
+		"section is a scalar":  {document: "server: localhost:80", want: `server: "localhost:80": want keys below it, such as server.address`},
+		"section in a section": {document: "server: {tls: true}", want: `server.tls: "true": want keys below it, such as server.tls.cert_file`},
+		"unknown key below":    {document: "server: {tls: {cert: x}}", want: "server.tls.cert: unknown key in "},
+		"section is a list":    {document: "log: [level]", want: `log: "[level]": want keys below it, such as log.format`},
+		"key without a value":  {document: "server: {address: }", want: "server.address: want a value, or the key left out"},
+		"key with keys":        {document: "server: {address: {host: x}}", want: "server.address.host: unknown key in "},
+		"key with nothing":     {document: "server: {address: {}}", want: `server.address: "map[]": want a single value`},
+		"key with a list":      {document: "server: {address: [a, b]}", want: `server.address: "[a b]": want a single value`},
+		"list with keys":       {document: "server: {allowed_origins: [{a: b}]}", want: `server.allowed_origins: "map[a:b]": want a single value`},
+		"list is a number":     {document: "server: {allowed_origins: 5}", want: `server.allowed_origins: "5": want a list`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -392,6 +397,13 @@ func TestConfigValues(t *testing.T) {
 		"origin, own port, http":   {document: "server: {allowed_origins: ['http://a.example:80']}", want: "as a browser sends it: http://a.example"},
 		"origin, empty port":       {document: "server: {allowed_origins: ['http://a.example:']}", want: "as a browser sends it: http://a.example"},
 		"origin, not ASCII":        {document: "server: {allowed_origins: ['https://bücher.example']}", want: "want the host in ASCII"},
+		"TLS":                      {document: "server: {tls: {cert_file: c, key_file: k}}"},
+		"TLS, none":                {document: "server: {tls: {cert_file: '', key_file: ''}}\ntransport: {mode: epoll}"},
+		"TLS, empty":               {document: "server: {tls: }"},
+		"TLS, no key":              {document: "server: {tls: {cert_file: c}}", want: `server.tls.key_file: "": want the key to server.tls.cert_file, or neither of the two`},
+		"TLS, no certificate":      {document: "server: {tls: {key_file: k}}", want: `server.tls.cert_file: "": want the certificate to server.tls.key_file, or neither of the two`},
+		"TLS, goroutine":           {document: "server: {tls: {cert_file: c, key_file: k}}\ntransport: {mode: goroutine}"},
+		"TLS, epoll":               {document: "server: {tls: {cert_file: c, key_file: k}}\ntransport: {mode: epoll}", want: `transport.mode: "epoll": want auto or goroutine: epoll cannot be had with server.tls`},
 		"duration, zero delay":     {document: "server: {drain_delay: 0}"},
 		"duration, compound":       {document: "history: {max_age: 1h30m}"},
 		"duration, negative delay": {document: "server: {drain_delay: -1s}", want: `server.drain_delay: "-1s": want 0s or more`},
@@ -502,24 +514,24 @@ func readKeys(t *testing.T, data []byte) (keys, uncommented []string) {
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		t.Fatal(err)
 	}
-	// The contents of a mapping are key, value, key, value.
-	var read func(prefix string, section *yaml.Node)
-	read = func(prefix string, section *yaml.Node) {
-		for i := 0; i < len(section.Content); i += 2 {
-			key, value := section.Content[i], section.Content[i+1]
-			name := prefix + key.Value
-			if value.Kind == yaml.MappingNode {
-				read(name+".", value)
+	var walk func(section string, node *yaml.Node)
+	walk = func(section string, node *yaml.Node) {
+		// The contents of a mapping are key, value, key, value.
+		last := 0
+		for pair := range slices.Chunk(node.Content, 2) {
+			key := section + pair[0].Value
+			if pair[1].Kind == yaml.MappingNode {
+				walk(key+".", pair[1])
 				continue
 			}
-			keys = append(keys, name)
+			keys = append(keys, key)
 			// One comment may be for the keys that follow it without a blank line.
-			together := i > 0 && section.Content[i-2].Line == key.Line-1
-			if key.HeadComment == "" && !together {
-				uncommented = append(uncommented, name)
+			if pair[0].HeadComment == "" && pair[0].Line != last+1 {
+				uncommented = append(uncommented, key)
 			}
+			last = pair[0].Line
 		}
 	}
-	read("", document.Content[0])
+	walk("", document.Content[0])
 	return keys, uncommented
 }

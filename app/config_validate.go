@@ -28,6 +28,12 @@ func (c Config) validate() []error {
 	for _, origin := range c.Server.AllowedOrigins {
 		v.origin("server.allowed_origins", origin)
 	}
+	switch {
+	case c.Server.TLS.CertFile == "" && c.Server.TLS.KeyFile != "":
+		v.want("server.tls.cert_file", "", "the certificate to server.tls.key_file, or neither of the two")
+	case c.Server.TLS.CertFile != "" && c.Server.TLS.KeyFile == "":
+		v.want("server.tls.key_file", "", "the key to server.tls.cert_file, or neither of the two")
+	}
 	if c.Server.DrainDelay < 0 {
 		v.want("server.drain_delay", c.Server.DrainDelay, "0s or more")
 	}
@@ -39,6 +45,9 @@ func (c Config) validate() []error {
 
 	v.oneOf("transport.mode", string(c.Transport.Mode),
 		string(transport.ModeAuto), string(transport.ModeEpoll), string(transport.ModeGoroutine))
+	if c.Transport.Mode == transport.ModeEpoll && c.Server.TLS.enabled() {
+		v.want("transport.mode", c.Transport.Mode, "auto or goroutine: epoll cannot be had with server.tls")
+	}
 	v.positiveDuration("transport.ping_interval", c.Transport.PingInterval)
 	v.positiveDuration("transport.pong_timeout", c.Transport.PongTimeout)
 

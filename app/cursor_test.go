@@ -49,7 +49,7 @@ func (s *server) transports() map[string]func(topics []string, since string) (li
 type webSocketListening struct{ client foreign }
 
 func (s *server) listenWebSocket(topics []string, since string) (listening, error) {
-	client, err := dialCoder(s.t.Context(), s.address)
+	client, err := dialCoder(s.t.Context(), s)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +83,13 @@ type streamListening struct {
 func (s *server) listenStream(accept string, topics []string, since string) (listening, error) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	query := url.Values{"topic": topics, "since": {since}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/events?"+query.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("http")+"/events?"+query.Encode(), nil)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	request.Header.Set("Accept", accept)
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -138,11 +138,11 @@ func (l *pollListening) next() (f listened, err error) {
 			Next      models.ID  `json:"next"`
 		}
 		request, err := http.NewRequestWithContext(l.s.t.Context(), http.MethodGet,
-			"http://"+l.s.address+"/topics/"+url.PathEscape(l.pattern)+"/messages?limit=7&wait=1s&since="+l.since, nil)
+			l.s.url("http")+"/topics/"+url.PathEscape(l.pattern)+"/messages?limit=7&wait=1s&since="+l.since, nil)
 		if err != nil {
 			return f, err
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := l.s.client.Do(request)
 		if err != nil {
 			return f, err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	gorilla "github.com/gorilla/websocket"
 
+	"fanfare/app"
 	"fanfare/models"
 )
 
@@ -35,9 +36,13 @@ type foreign interface {
 
 type coderClient struct{ conn *coder.Conn }
 
-func dialCoder(ctx context.Context, address string) (foreign, error) {
-	conn, _, err := coder.Dial(ctx, "ws://"+address+"/ws", nil) //nolint:bodyclose // it closes that itself
-	return coderClient{conn}, err
+func dialCoder(ctx context.Context, s *server) (foreign, error) {
+	conn, _, err := coder.Dial(ctx, s.url("ws")+"/ws", &coder.DialOptions{HTTPClient: s.client}) //nolint:bodyclose // it closes that itself
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadLimit(-1)
+	return coderClient{conn}, nil
 }
 
 func (c coderClient) send(text string) error {
@@ -55,8 +60,9 @@ func (c coderClient) close() error { return c.conn.Close(coder.StatusNormalClosu
 
 type gorillaClient struct{ conn *gorilla.Conn }
 
-func dialGorilla(ctx context.Context, address string) (foreign, error) {
-	conn, _, err := gorilla.DefaultDialer.DialContext(ctx, "ws://"+address+"/ws", nil) //nolint:bodyclose // there is none
+func dialGorilla(ctx context.Context, s *server) (foreign, error) {
+	dialer := gorilla.Dialer{TLSClientConfig: s.tls}
+	conn, _, err := dialer.DialContext(ctx, s.url("ws")+"/ws", nil) //nolint:bodyclose // there is none
 	return gorillaClient{conn}, err
 }
 
@@ -73,14 +79,19 @@ func (c gorillaClient) close() error { return c.conn.Close() }
 
 // TestForeignClients: the same scenario as for Node's ws and Python's websockets.
 func TestForeignClients(t *testing.T) {
-	dialers := map[string]func(context.Context, string) (foreign, error){
-		"coder":   dialCoder,
-		"gorilla": dialGorilla,
+	tests := map[string]struct {
+		dial    func(context.Context, *server) (foreign, error)
+		changes []func(*app.Config)
+	}{
+		"coder":            {dial: dialCoder},
+		"gorilla":          {dial: dialGorilla},
+		"coder over TLS":   {dial: dialCoder, changes: []func(*app.Config){withTLS(t)}},
+		"gorilla over TLS": {dial: dialGorilla, changes: []func(*app.Config){withTLS(t)}},
 	}
-	for name, dial := range dialers {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := startServer(t)
-			client, err := dial(t.Context(), s.address)
+			s := startServer(t, tt.changes...)
+			client, err := tt.dial(t.Context(), s)
 			if err != nil {
 				t.Fatal(err)
 			}

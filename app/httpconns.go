@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"net"
 	"slices"
 	"sync"
@@ -58,7 +59,7 @@ func (c *httpConns) track(conn net.Conn, state fasthttp.ConnState) {
 	default:
 		c.conns[conn] = httpConn{Conn: conn, state: state, since: time.Now()}
 		if c.closing && state == fasthttp.StateNew {
-			_ = conn.Close()
+			closeNow(conn)
 		}
 	}
 }
@@ -81,7 +82,7 @@ func (c *httpConns) shed(n int) int {
 		}
 	}
 	for _, conn := range oldest {
-		_ = conn.Close()
+		closeNow(conn.Conn)
 		delete(c.conns, conn.Conn)
 	}
 	return len(oldest)
@@ -94,7 +95,7 @@ func (c *httpConns) closeFresh() {
 	c.closing = true
 	for _, conn := range c.conns {
 		if conn.state == fasthttp.StateNew {
-			_ = conn.Close()
+			closeNow(conn)
 		}
 	}
 }
@@ -104,7 +105,16 @@ func (c *httpConns) closeAll() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.conns {
-		_ = conn.Close()
+		closeNow(conn)
 	}
 	return len(c.conns)
+}
+
+// closeNow closes a connection without TLS saying goodbye, which may wait for the peer for
+// seconds.
+func closeNow(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
 }

@@ -188,7 +188,7 @@ func newSeed(t *testing.T) uint64 {
 // dialGorilla connects and takes the welcome. The connection ends with the test.
 func (s *server) dialGorilla() *gorilla.Conn {
 	s.t.Helper()
-	client, err := dialGorilla(s.t.Context(), s.address)
+	client, err := dialGorilla(s.t.Context(), s)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func comeAndGo(t *testing.T, s *server) (stays []stay) {
 
 // dial connects and takes the welcome. The connection ends with the test.
 func (s *server) dial() foreign {
-	client, err := dialCoder(context.Background(), s.address)
+	client, err := dialCoder(context.Background(), s)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"syscall"
@@ -50,7 +51,10 @@ func startAfter(t *testing.T, command string, environ ...string) *server {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, pid: process.Process.Pid, stop: func() { _ = process.Process.Signal(syscall.SIGTERM) }}
+	s := &server{
+		t: t, pid: process.Process.Pid, client: http.DefaultClient,
+		stop: func() { _ = process.Process.Signal(syscall.SIGTERM) },
+	}
 	stopped := make(chan error, 1)
 	s.stopped = stopped
 	lines := bufio.NewScanner(stderr)

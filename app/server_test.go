@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,6 +27,9 @@ const patience = time.Minute
 type server struct {
 	t       *testing.T
 	address string
+	// client is who asks; tls is what it knows of the server's certificate, nil without TLS.
+	client *http.Client
+	tls    *tls.Config
 	// stop asks it to shut down; stopped has what Run returned.
 	stop    context.CancelFunc
 	stopped <-chan error
@@ -75,7 +79,10 @@ func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 	for _, change := range changes {
 		change(&config)
 	}
-	s := &server{t: t, pid: os.Getpid()}
+	s := &server{t: t, pid: os.Getpid(), client: http.DefaultClient}
+	if file := config.Server.TLS.CertFile; file != "" {
+		s.trust(file)
+	}
 	a, err := app.New(config, slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &s.log), nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +103,19 @@ func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 	return s
 }
 
+// url is that of the server, over a protocol or that with TLS.
+func (s *server) url(protocol string) string {
+	if s.tls != nil {
+		protocol += "s"
+	}
+	return protocol + "://" + s.address
+}
+
 // publish is what curl -d does.
 func (s *server) publish(topic, body, contentType string) models.Receipt {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost,
-		"http://"+s.address+"/topics/"+topic+"/publish", strings.NewReader(body))
+		s.url("http")+"/topics/"+topic+"/publish", strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -112,7 +127,7 @@ func (s *server) publish(topic, body, contentType string) models.Receipt {
 
 func (s *server) get(path string, into any) {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.address+path, nil)
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url("http")+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -121,7 +136,7 @@ func (s *server) get(path string, into any) {
 
 func (s *server) do(request *http.Request, into any) {
 	s.t.Helper()
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -138,11 +153,11 @@ func (s *server) do(request *http.Request, into any) {
 // status asks for a path and gives the status of the answer.
 func (s *server) status(path string) int {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.address+path, nil)
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url("http")+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -154,11 +169,11 @@ func (s *server) status(path string) int {
 // error if it does not.
 func (s *server) offer(topic, body string) (receipt models.Receipt, problem models.Problem, err error) {
 	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost,
-		"http://"+s.address+"/topics/"+topic+"/publish", strings.NewReader(body))
+		s.url("http")+"/topics/"+topic+"/publish", strings.NewReader(body))
 	if err != nil {
 		return receipt, problem, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return receipt, problem, err
 	}

@@ -24,7 +24,7 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	heard := make([]map[string]bool, listeners)
 	var listening sync.WaitGroup
 	for i := range heard {
-		client, err := dialCoder(t.Context(), s.address)
+		client, err := dialCoder(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -114,11 +114,11 @@ func (s *server) clientFrom(address string) models.ClientInfo {
 // scrape gives the lines of the metrics.
 func (s *server) scrape() []string {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.address+"/metrics", nil)
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url("http")+"/metrics", nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
 	}

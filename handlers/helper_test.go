@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -59,10 +60,13 @@ type setup struct {
 	handlers handlers.Options
 	// connState is fasthttp's hook.
 	connState func(net.Conn, fasthttp.ConnState)
+	// tls is the server's side of it, nil for none. The server's own client knows no TLS.
+	tls *tls.Config
 }
 
 // server is the real routes on a real listener, over a real PubSub.
 type server struct {
+	scheme  string // http, or https
 	address string // host:port
 	app     *fiber.App
 	// close ends the PubSub and the connections, as the shutdown does first.
@@ -135,6 +139,9 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s.tls != nil {
+		listener = tls.NewListener(listener, s.tls)
+	}
 	closeClients := sync.OnceValue(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -152,6 +159,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	conns := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(conns.CloseIdleConnections)
 	return &server{
+		scheme:  "http",
 		address: listener.Addr().String(),
 		app:     app,
 		close:   closeClients,
@@ -183,7 +191,7 @@ func newAnswer(r *http.Response, err error) (answer, error) {
 
 // try sends a request. The headers are pairs of name and value; Host is one of them.
 func (s *server) try(method, path, body string, headers ...string) (answer, error) {
-	request, err := http.NewRequest(method, "http://"+s.address, strings.NewReader(body))
+	request, err := http.NewRequest(method, s.scheme+"://"+s.address, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

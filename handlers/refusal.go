@@ -24,13 +24,18 @@ const (
 // drainRefused reads on before the answer to a request that fasthttp refuses: after it
 // the connection is closed. Who took too long has had its time. The answer has its own:
 // fasthttp leaves it what remains of that of the answer before, which may be nothing.
-func drainRefused(app *fiber.App, writeTimeout time.Duration) {
+// Without a TLS handshake there is neither a request nor a way to answer.
+func (a *api) drainRefused(app *fiber.App) {
 	answer := app.Server().ErrorHandler
 	app.Server().ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) {
+		if state := ctx.TLSConnectionState(); state != nil && !state.HandshakeComplete {
+			a.Logger.Debug("tls_handshake_failed", "error", err, "remote_address", ctx.RemoteAddr())
+			return
+		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			drain(ctx.Conn())
 		}
-		_ = ctx.Conn().SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = ctx.Conn().SetWriteDeadline(time.Now().Add(a.WriteTimeout))
 		answer(ctx, err)
 	}
 }

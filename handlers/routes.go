@@ -108,6 +108,6 @@ func New(options Options) *fiber.App {
 	app.Server().KeepHijackedConns = !options.Carrier.CopiesDescriptors()
 	limitBodies(app, options.ReadTimeout)
 	refuseUnknownMethods(app)
-	drainRefused(app, options.WriteTimeout)
+	a.drainRefused(app)
 	return app
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,9 +28,9 @@ const (
 	// ModeAuto is ModeEpoll where there is epoll, else ModeGoroutine.
 	ModeAuto Mode = "auto"
 	// ModeEpoll reads with a few epoll loops: an idle connection has neither goroutine
-	// nor buffer. Linux only, and not for TLS that ends in this process.
+	// nor buffer. Linux only, and not for TLS, which cannot be taken by descriptor.
 	ModeEpoll Mode = "epoll"
-	// ModeGoroutine reads with a goroutine for each connection.
+	// ModeGoroutine reads with a goroutine for each connection, TLS or not.
 	ModeGoroutine Mode = "goroutine"
 )
 
@@ -152,19 +153,25 @@ func (t *Carrier) socketBelow(hijacked net.Conn, oneWay bool) (socket, error) {
 	if wrapper, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
 		conn = wrapper.UnsafeConn()
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(kernelBuffer)
-		if oneWay {
-			endUnacknowledged(tcp, t.options.Silence)
-		} else {
-			// Pings do that.
-			_ = tcp.SetKeepAlive(false)
-		}
+	below := conn
+	if secure, ok := conn.(*tls.Conn); ok && !t.CopiesDescriptors() {
+		below = secure.NetConn()
+	}
+	tcp, ok := below.(*net.TCPConn)
+	if !ok {
+		return nil, fmt.Errorf("no TCP socket: %T", below)
+	}
+	_ = tcp.SetWriteBuffer(kernelBuffer)
+	if oneWay {
+		endUnacknowledged(tcp, t.options.Silence)
+	} else {
+		// Pings do that.
+		_ = tcp.SetKeepAlive(false)
 	}
 	if !t.CopiesDescriptors() {
-		return newStream(conn, t.lenders), nil
+		return newStream(conn, tcp, t.lenders), nil
 	}
-	return copyDescriptor(conn, t.loops)
+	return copyDescriptor(tcp, t.loops)
 }
 
 // readBuffered gives what has been read from the socket behind the handshake, without

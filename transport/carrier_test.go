@@ -167,8 +167,7 @@ func TestCloseWaitsForTheConnections(t *testing.T) {
 }
 
 func TestCloseCutsInTheEnd(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options Options) {
-		s := start(t, options)
+	inEachServer(t, patience, func(t *testing.T, s *server) {
 		conn, client := s.connect()
 		r := read(conn)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -112,7 +112,7 @@ func (p *peer) vanish(random *rand.Rand) {
 		compare(p.t, goodbye(1002), p.hear())
 		reason = models.CloseProtocolError
 	case 2:
-		_ = p.SetLinger(0) // a reset
+		_ = p.tcp.SetLinger(0) // a reset
 	case 3:
 		p.send(fromClient(0x81, "half")[:5])
 		_ = p.CloseWrite()
@@ -120,7 +120,7 @@ func (p *peer) vanish(random *rand.Rand) {
 	case 4:
 		// with an echo that nobody takes
 		p.send(fromClient(0x82, strings.Repeat("x", 60_000)))
-		_ = p.SetLinger(0)
+		_ = p.tcp.SetLinger(0)
 	}
 	p.leave(reason)
 }

@@ -158,11 +158,12 @@ func (c *Conn) rest() bool {
 
 // expire tells a connection that its time is up. wheel.mu is held.
 func (c *Conn) expire() {
-	if c.timing.lingering {
+	// Who was told before and is still here cannot hear it: to answer a broken record, TLS
+	// waits for its writer in the midst of a read, and a stuck peer holds that up.
+	if c.timing.lingering || c.silent.Swap(true) {
 		c.socket.cut()
 		return
 	}
-	c.silent.Store(true)
 	c.socket.interrupt()
 }
 

@@ -32,11 +32,7 @@ type descriptor struct {
 
 // copyDescriptor takes a copy of a connection's descriptor and closes the connection's
 // own.
-func copyDescriptor(conn net.Conn, loops []*loop) (*descriptor, error) {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return nil, errors.New("no TCP socket")
-	}
+func copyDescriptor(tcp *net.TCPConn, loops []*loop) (*descriptor, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return nil, err

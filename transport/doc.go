@@ -6,8 +6,8 @@
 // for as long as the connection lasts. Each becomes a Conn, which takes the peer's bytes
 // apart for a Session, if they mean anything, and hands the broker's bytes to the socket.
 // There are two kinds of socket below it: on Linux a bare descriptor, watched by one of a
-// few epoll loops, with a goroutine only while there is something to read; and everywhere
-// a net.Conn with a goroutine that reads. What time does to connections is in wheel.go.
+// few epoll loops, with a goroutine only while there is something to read; and everywhere,
+// with TLS or without, a net.Conn with a goroutine that reads. What time does to connections is in wheel.go.
 //
 // Order of locks: wheel.mu, then a socket's.
 package transport

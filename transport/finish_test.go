@@ -13,8 +13,8 @@ import (
 )
 
 func TestCloseReachesThePeer(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options Options) {
-		conn, client := connect(t, options)
+	inEachServer(t, patience, func(t *testing.T, s *server) {
+		conn, client := s.connect()
 		r := read(conn)
 		if err := r.writer.write(conn.Format().Close(models.CloseSlowConsumer)); err != nil {
 			t.Fatal(err)
@@ -56,9 +56,9 @@ func TestLingerIsBounded(t *testing.T) {
 			r.finish = make(chan struct{})
 			defer close(r.finish)
 			conn.Serve(r)
-			r.writer.fill(t, numbered(0))
 			conn.Close(models.CloseSlowConsumer)
-			await(t, r.writer.room)
+			for r.writer.write(numbered(0)) == nil { // until it is cut
+			}
 			if n, err := r.writer.try([]byte("a")); n != 0 || err == nil {
 				t.Errorf("%d bytes written after the linger time, %v", n, err)
 			}
@@ -77,9 +77,7 @@ func TestLingerIsBounded(t *testing.T) {
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			inEachMode(t, func(t *testing.T, options Options) {
-				options.Linger = 50 * time.Millisecond
-				s := start(t, options)
+			inEachServer(t, 50*time.Millisecond, func(t *testing.T, s *server) {
 				conn, client := s.connect()
 				test(t, conn, client)
 				s.awaitEmpty()

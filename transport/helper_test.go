@@ -2,10 +2,13 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync"
 	"testing"
@@ -56,11 +59,28 @@ func patient(mode Mode) Options {
 	}
 }
 
+// inEachServer is inEachMode for servers that have nothing special but perhaps their linger
+// time; one of them has TLS.
+func inEachServer(t *testing.T, linger time.Duration, test func(t *testing.T, s *server)) {
+	t.Helper()
+	inEachMode(t, func(t *testing.T, options Options) {
+		options.Linger = linger
+		test(t, start(t, options))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		options := patient(ModeGoroutine)
+		options.Linger = linger
+		test(t, startTLS(t, options))
+	})
+}
+
 // server is a Carrier behind a real listener.
 type server struct {
-	t        *testing.T
-	carrier  *Carrier
-	address  string
+	t       *testing.T
+	carrier *Carrier
+	address string
+	// tls is what clients need of it, nil without TLS.
+	tls      *tls.Config
 	accepted chan *Conn
 	// close closes the carrier, the first time.
 	close func(ctx context.Context) error
@@ -68,11 +88,38 @@ type server struct {
 
 func start(t *testing.T, options Options) *server {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, options, listener, nil)
+}
+
+// startTLS is start with a certificate that its clients trust.
+func startTLS(t *testing.T, options Options) *server {
+	t.Helper()
+	lender := httptest.NewTLSServer(nil)
+	defer lender.Close()
+	trusted := x509.NewCertPool()
+	trusted.AddCert(lender.Certificate())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener = tls.NewListener(listener, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS12})
+	return startOn(t, options, listener, &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12})
+}
+
+func startOn(t *testing.T, options Options, listener net.Listener, clients *tls.Config) *server {
+	t.Helper()
 	carrier, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, carrier: carrier, accepted: make(chan *Conn, 1)}
+	s := &server{
+		t: t, carrier: carrier, address: listener.Addr().String(), tls: clients,
+		accepted: make(chan *Conn, 1),
+	}
 	var once sync.Once
 	s.close = func(ctx context.Context) (err error) {
 		once.Do(func() { err = carrier.Close(ctx) })
@@ -98,15 +145,11 @@ func start(t *testing.T, options Options) *server {
 		})
 		return nil
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = listener.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- app.Listener(listener) }()
 	// A server that is shut down before it serves would serve for ever.
-	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + s.address + "/nothing")
+	probe := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: clients}}
+	response, err := probe.Get(s.url("http") + "/nothing")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +164,20 @@ func start(t *testing.T, options Options) *server {
 	return s
 }
 
+// url is that of the server, over a protocol or that with TLS.
+func (s *server) url(protocol string) string {
+	if s.tls != nil {
+		protocol += "s"
+	}
+	return protocol + "://" + s.address
+}
+
 // connect gives both ends of a connection: ours, which is not served yet, and a foreign
 // client's.
 func (s *server) connect() (*Conn, *websocket.Conn) {
 	s.t.Helper()
-	client, response, err := websocket.DefaultDialer.DialContext(s.t.Context(), "ws://"+s.address, nil)
+	dialer := websocket.Dialer{TLSClientConfig: s.tls}
+	client, response, err := dialer.DialContext(s.t.Context(), s.url("ws"), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -282,12 +334,22 @@ func eventually(t *testing.T, what string, isSo func() bool) {
 // vanish ends the client's side with a reset.
 func vanish(t *testing.T, client *websocket.Conn) {
 	t.Helper()
-	if err := client.NetConn().(*net.TCPConn).SetLinger(0); err != nil {
+	tcp := tcpOf(client)
+	if err := tcp.SetLinger(0); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Close(); err != nil {
+	if err := tcp.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// tcpOf gives a client's socket, which may be below TLS.
+func tcpOf(client *websocket.Conn) *net.TCPConn {
+	conn := client.NetConn()
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	return conn.(*net.TCPConn)
 }
 
 // sendBytes sends what no library would.

@@ -18,4 +18,4 @@ func (*loop) run() {}
 
 func (*loop) close() error { return nil }
 
-func copyDescriptor(net.Conn, []*loop) (socket, error) { return nil, errors.ErrUnsupported }
+func copyDescriptor(*net.TCPConn, []*loop) (socket, error) { return nil, errors.ErrUnsupported }

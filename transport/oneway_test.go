@@ -23,8 +23,8 @@ func (s *server) listen(t *testing.T, first string) (*Conn, *peer) {
 // What the peer says after its request is nothing to anybody, and when it says no more,
 // the session is over.
 func TestOneWayHearsNothing(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options Options) {
-		conn, p := start(t, options).listen(t, fromClient(0x81, "hi"))
+	inEachServer(t, patience, func(t *testing.T, s *server) {
+		conn, p := s.listen(t, fromClient(0x81, "hi"))
 		r := read(conn)
 		p.send("GET / HTTP/1.1\r\n\r\n" + strings.Repeat("x", 1<<20))
 		if err := r.writer.write([]byte("hello")); err != nil {
@@ -48,13 +48,12 @@ func TestOneWayEndsWithTheReason(t *testing.T) {
 	}{
 		"hangs up":         {func(_ *Conn, p *peer) { _ = p.Close() }, models.CloseNormal},
 		"says no more":     {func(_ *Conn, p *peer) { _ = p.CloseWrite() }, models.CloseNormal},
-		"vanishes":         {func(_ *Conn, p *peer) { _ = p.SetLinger(0); _ = p.Close() }, models.CloseAbnormal},
+		"vanishes":         {func(_ *Conn, p *peer) { _ = p.tcp.SetLinger(0); _ = p.tcp.Close() }, models.CloseAbnormal},
 		"is told to go":    {func(conn *Conn, _ *peer) { conn.Close(models.CloseDisconnected) }, models.CloseDisconnected},
 		"cannot be served": {func(conn *Conn, _ *peer) { conn.Close(models.CloseAbnormal) }, models.CloseAbnormal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inEachMode(t, func(t *testing.T, options Options) {
-				s := start(t, options)
+			inEachServer(t, patience, func(t *testing.T, s *server) {
 				conn, p := s.listen(t, "")
 				r := read(conn)
 				tt.do(conn, p)
@@ -72,8 +71,8 @@ func TestOneWayEndsWithTheReason(t *testing.T) {
 func TestOneWayEndsBehindWhatIsDue(t *testing.T) {
 	for name, size := range map[string]int{"nothing": 0, "a little": 100, "more than the kernel takes at once": 4 << 20} {
 		t.Run(name, func(t *testing.T) {
-			inEachMode(t, func(t *testing.T, options Options) {
-				conn, p := start(t, options).listen(t, "")
+			inEachServer(t, patience, func(t *testing.T, s *server) {
+				conn, p := s.listen(t, "")
 				session := chatty{
 					writer:  newWriter(conn),
 					due:     bytes.Repeat([]byte("x"), size),
@@ -141,9 +140,7 @@ func TestOneWayLingerIsBounded(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inEachMode(t, func(t *testing.T, options Options) {
-				options.Linger = 50 * time.Millisecond
-				s := start(t, options)
+			inEachServer(t, 50*time.Millisecond, func(t *testing.T, s *server) {
 				conn, p := s.listen(t, "")
 				test(t, conn, p)
 				s.awaitEmpty()
@@ -172,8 +169,7 @@ func TestOneWayIsNeverSilent(t *testing.T) {
 }
 
 func TestCloseCutsOneWay(t *testing.T) {
-	inEachMode(t, func(t *testing.T, options Options) {
-		s := start(t, options)
+	inEachServer(t, patience, func(t *testing.T, s *server) {
 		conn, p := s.listen(t, "")
 		r := read(conn)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -193,7 +189,7 @@ func TestOneWayIsRefusedAfterClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := s.dial(t)
-		client, err := s.carrier.AcceptOneWay(p.TCPConn, SSE{})
+		client, err := s.carrier.AcceptOneWay(p.tcp, SSE{})
 		if err == nil {
 			t.Errorf("accepted: %v", client)
 		}

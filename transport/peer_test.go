@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"iter"
 	"net"
@@ -15,11 +16,19 @@ import (
 
 // peer is a client without a library. At the other end is an echo.
 type peer struct {
-	*net.TCPConn
-	t *testing.T
-	r *bufio.Reader
+	halfConn
+	// tcp is that, or what carries its TLS.
+	tcp *net.TCPConn
+	t   *testing.T
+	r   *bufio.Reader
 	// ended has why the server's side ended.
 	ended <-chan models.CloseCode
+}
+
+// halfConn is a connection of which one half can be closed.
+type halfConn interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // dial connects, and says nothing.
@@ -33,7 +42,17 @@ func (s *server) dial(t *testing.T) *peer {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return &peer{TCPConn: conn.(*net.TCPConn), t: t, r: bufio.NewReader(conn)}
+	tcp := conn.(*net.TCPConn)
+	if s.tls == nil {
+		return &peer{halfConn: tcp, tcp: tcp, t: t, r: bufio.NewReader(tcp)}
+	}
+	config := s.tls.Clone()
+	config.ServerName = "127.0.0.1"
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return &peer{halfConn: secure, tcp: tcp, t: t, r: bufio.NewReader(secure)}
 }
 
 // meet connects. What goes first is sent in one write with the handshake.

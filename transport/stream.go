@@ -16,12 +16,14 @@ const (
 	smallRead = 128
 )
 
-// stream is a socket of Go's, whatever lies below it: reading waits in a goroutine, and
-// while the socket is full so does a goroutine that writes.
+// stream is a connection of Go's, TCP or TLS: reading waits in a goroutine, and while the
+// socket is full so does a goroutine that writes.
 type stream struct {
 	// Set by newStream and begin, never changed.
-	owner  *Conn
-	conn   net.Conn
+	owner *Conn
+	conn  net.Conn
+	// tcp is conn, or what carries its TLS.
+	tcp    *net.TCPConn
 	direct *directWriter
 
 	// Owned by the goroutine that reads.
@@ -29,21 +31,19 @@ type stream struct {
 	lent  *buffer
 	more  bool
 
-	// mu guards what the writing goroutine shares with write, and the deadlines.
+	// mu guards what the writing goroutine shares with write.
 	mu sync.Mutex
 	// rest is what the writing goroutine is at; while there is any, the socket is full.
 	rest []byte
 	// room is who wants to know when it is not.
 	room func()
 	err  error
-	// isCut tells that the deadlines stay where they are.
-	isCut bool
 	// written is closed when the last writing goroutine is through.
 	written chan struct{}
 }
 
-func newStream(conn net.Conn, l *lenders) *stream {
-	return &stream{conn: conn, direct: newDirectWriter(conn, &l.attempts)}
+func newStream(conn net.Conn, tcp *net.TCPConn, l *lenders) *stream {
+	return &stream{conn: conn, tcp: tcp, direct: newDirectWriter(conn, &l.attempts)}
 }
 
 func (s *stream) begin(c *Conn) error {
@@ -116,10 +116,7 @@ func (s *stream) writeRest(written chan<- struct{}) {
 	}
 }
 
-// longAgo is a deadline that has passed.
-func longAgo() time.Time { return time.Unix(1, 0) }
-
-func (s *stream) interrupt() { _ = s.conn.SetReadDeadline(longAgo()) }
+func (s *stream) interrupt() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) }
 
 func (s *stream) closeWrite() {
 	s.mu.Lock()
@@ -131,23 +128,17 @@ func (s *stream) closeWrite() {
 	if half, ok := s.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.isCut {
-		_ = s.conn.SetReadDeadline(time.Time{})
-	}
+	_ = s.conn.SetReadDeadline(time.Time{})
 }
 
+// cut shuts the socket down, as a deadline could be moved: TLS sets its own when it says
+// goodbye.
 func (s *stream) cut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.isCut = true
-	if tcp, ok := s.conn.(*net.TCPConn); ok {
-		// What is not sent by now never will be: without this the kernel would keep it, for a
-		// peer that takes nothing, for minutes.
-		_ = tcp.SetLinger(0)
-	}
-	_ = s.conn.SetDeadline(longAgo())
+	// What is not sent by now never will be: without this the kernel would keep it, for a
+	// peer that takes nothing, for minutes.
+	_ = s.tcp.SetLinger(0)
+	_ = s.tcp.CloseRead()
+	_ = s.tcp.CloseWrite()
 }
 
 func (s *stream) close() { _ = s.conn.Close() }

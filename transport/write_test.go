@@ -13,8 +13,8 @@ import (
 	"fanfare/models"
 )
 
-// inEachWay runs a test in every mode, and with a stream that can only write through its
-// goroutine, as one with TLS does.
+// inEachWay runs a test in every mode, with a stream that can only write through its
+// goroutine, and with TLS.
 func inEachWay(t *testing.T, test func(t *testing.T, conn *Conn, client *websocket.Conn)) {
 	t.Helper()
 	inEachMode(t, func(t *testing.T, options Options) {
@@ -24,6 +24,10 @@ func inEachWay(t *testing.T, test func(t *testing.T, conn *Conn, client *websock
 	t.Run("no direct writes", func(t *testing.T) {
 		conn, client := connect(t, patient(ModeGoroutine))
 		conn.socket.(*stream).direct = nil
+		test(t, conn, client)
+	})
+	t.Run("TLS", func(t *testing.T) {
+		conn, client := startTLS(t, patient(ModeGoroutine)).connect()
 		test(t, conn, client)
 	})
 }
