@@ -67,7 +67,7 @@ func TestSign(t *testing.T) {
 
 func TestSignErrors(t *testing.T) {
 	k := newKeys()
-	small := must(rsa.GenerateKey(rand.Reader, 1024))
+	small := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // it is to be refused
 	rsaPEM := privatePEM("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(k.rsa)))
 	for name, c := range map[string]struct {
 		algorithm string
