@@ -26,6 +26,7 @@ const (
 func Main() int {
 	c := command{
 		environ: os.Environ(),
+		stdin:   os.Stdin,
 		stdout:  os.Stdout,
 		stderr:  os.Stderr,
 		serve:   serve,
@@ -45,6 +46,7 @@ func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
 // command is the command line and what it works on, so that tests can give it their own.
 type command struct {
 	environ []string
+	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer // errors, and the server's log
 	serve   func(context.Context, Config, *slog.Logger) error
@@ -85,26 +87,39 @@ func (c command) rootCommand() *cobra.Command {
 	root.SilenceErrors = true // run reports them
 	root.SilenceUsage = true
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetVersionTemplate("fanfare {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usageError{err}
 	})
-	root.AddCommand(c.serveCommand(), c.benchCommand(), c.versionCommand())
+	root.AddCommand(c.serveCommand(), c.tokenCommand(), c.keyCommand(), c.configCommand(), c.benchCommand(), c.versionCommand())
 	return root
 }
 
+// groupCommand is for the commands below it: alone it tells which those are.
+func groupCommand(name, short string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
 func (c command) serveCommand() *cobra.Command {
-	var file, address string
+	var address string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server until it is told to stop",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sources := ConfigSources{File: file, Environ: c.environ, Flags: map[string]string{}}
-			if cmd.Flags().Changed("config") && file == "" {
-				return usageError{errors.New("--config needs the name of a file")}
+			sources, err := c.configSources(cmd)
+			if err != nil {
+				return err
 			}
 			if cmd.Flags().Changed("address") {
 				sources.Flags["server.address"] = address
@@ -112,9 +127,34 @@ func (c command) serveCommand() *cobra.Command {
 			return c.serveUntilSignal(cmd.Context(), sources)
 		},
 	}
-	cmd.Flags().StringVar(&file, "config", "", "read the configuration, in YAML, from `FILE` (default ./config.yaml if there is one)")
+	addConfigFlag(cmd)
 	cmd.Flags().StringVar(&address, "address", "", "listen on `HOST:PORT`, in place of server.address")
 	return cmd
+}
+
+func addConfigFlag(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "read the configuration, in YAML, from `FILE` (default ./config.yaml if there is one)")
+}
+
+// configSources is where the configuration of a command is that has --config.
+func (c command) configSources(cmd *cobra.Command) (ConfigSources, error) {
+	file, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return ConfigSources{}, err
+	}
+	if cmd.Flags().Changed("config") && file == "" {
+		return ConfigSources{}, usageError{errors.New("--config needs the name of a file")}
+	}
+	return ConfigSources{File: file, Environ: c.environ, Flags: map[string]string{}}, nil
+}
+
+// loadConfig is LoadConfig for a command that has --config.
+func (c command) loadConfig(cmd *cobra.Command) (Config, error) {
+	sources, err := c.configSources(cmd)
+	if err != nil {
+		return Config{}, err
+	}
+	return LoadConfig(sources)
 }
 
 func (c command) versionCommand() *cobra.Command {

@@ -136,6 +136,15 @@ func TestCommand(t *testing.T) {
 			status: 2,
 			stderr: "unknown command",
 		},
+		"commands below another": {
+			args:   []string{"token"},
+			stdout: "  fanfare token [command]\n\nAvailable Commands:\n  inspect ",
+		},
+		"unknown command below another": {
+			args:   []string{"key", "has"},
+			status: 2,
+			stderr: "fanfare: unknown command \"has\" for \"fanfare key\"\n",
+		},
 		"help": {
 			args:   []string{"--help"},
 			stdout: "--address HOST:PORT",

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"strings"
 
 	"fanfare/handlers/auth"
 	"fanfare/models"
@@ -85,10 +86,11 @@ func (v *validator) auth(c AuthConfig) {
 		if models.CheckUser(k.Name) != nil || names[k.Name] {
 			v.want(key+".name", k.Name, "a name of its own, of 1 to 255 bytes without control characters")
 		}
-		if !auth.IsHash(k.Hash) || hashes[k.Hash] {
+		hash := strings.ToLower(k.Hash)
+		if !auth.IsHash(hash) || hashes[hash] {
 			v.mistake(key+".hash", errors.New(`want a hash of its own, of 64 hexadecimal digits: "fanfare key hash" prints it`))
 		}
-		names[k.Name], hashes[k.Hash] = true, true
+		names[k.Name], hashes[hash] = true, true
 		v.patterns(key+".publish", k.Publish)
 		v.patterns(key+".subscribe", k.Subscribe)
 	}

@@ -37,10 +37,21 @@ type ConfigSources struct {
 	Flags map[string]string
 }
 
+// file is the one that is read, empty if there is none.
+func (s ConfigSources) file() string {
+	if s.File != "" {
+		return s.File
+	}
+	if _, err := os.Stat(defaultConfigFile); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return defaultConfigFile
+}
+
 // LoadConfig reads the configuration and checks it. The error lists every mistake, one a line.
 func LoadConfig(sources ConfigSources) (Config, error) {
 	l := configLoader{values: make(map[string]any)}
-	if err := l.loadFile(sources.File); err != nil {
+	if err := l.loadFile(sources.file()); err != nil {
 		return Config{}, err
 	}
 	l.loadEnviron(sources.Environ)
@@ -65,12 +76,8 @@ type configLoader struct {
 // error, since nothing can be said about its keys.
 func (l *configLoader) loadFile(name string) error {
 	if name == "" {
-		if _, err := os.Stat(defaultConfigFile); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		name = defaultConfigFile
+		return nil
 	}
-
 	k := koanf.New(".")
 	if err := k.Load(file.Provider(name), yaml.Parser()); err != nil {
 		return fmt.Errorf("the configuration file %s: %w", name, err)

@@ -156,10 +156,7 @@ auth:
 
 or this, for users whom your own server signs tokens for:
 
-auth:
-  jwt:
-    algorithms: [HS256]
-    key_file: jwt.key # a new secret: openssl rand -hex 32 > jwt.key
+` + jwtHelp + `
 
 or, beside them or alone, what strangers may do:
 
@@ -170,6 +167,12 @@ auth:
 
 Or listen on loopback, --address 127.0.0.1:PORT, and reach it from elsewhere through an SSH tunnel:
 ssh -L 8080:127.0.0.1:PORT HOST`
+
+// jwtHelp are the lines of that for tokens.
+const jwtHelp = `auth:
+  jwt:
+    algorithms: [HS256]
+    key_file: jwt.key # a new secret: openssl rand -hex 32 > jwt.key`
 
 // isLoopback reports whether a listener on the host is out of reach for other machines. Names
 // other than localhost can resolve to anything.

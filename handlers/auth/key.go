@@ -1,9 +1,12 @@
 package auth
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"strings"
 
 	"fanfare/models"
 )
@@ -15,6 +18,29 @@ type Key struct {
 	// Hash is the SHA-256 of the key in hexadecimal digits, as HashKey gives it.
 	Hash   string
 	Scopes models.Scopes
+}
+
+// minKey is the shortest API key, in bytes: whoever has the hash could try all shorter ones.
+const minKey = 20
+
+// NewKey makes a random API key. Its prefix is for programs that look for secrets where none
+// should be.
+func NewKey() string { return "ff_" + rand.Text() }
+
+// CheckKey tells what makes a text unfit for an API key. It does not repeat it.
+func CheckKey(key string) error {
+	switch {
+	case key == "":
+		return errors.New("the key is empty")
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("a key is sent in a header: want ASCII without spaces and control characters")
+	case len(key) < minKey:
+		return fmt.Errorf("the key has %d characters: want %d or more, since a short one can be guessed from its hash", len(key), minKey)
+	case len(key) > maxCredential:
+		return fmt.Errorf("the key has %d characters: want %d at most", len(key), maxCredential)
+	default:
+		return nil
+	}
 }
 
 // HashKey gives the hash of an API key. Keys are long and random, so it need not be slow.

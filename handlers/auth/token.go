@@ -143,7 +143,8 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 func (v *verifier) verify(text string) (models.Caller, error) {
 	var c claims
 	token, err := v.parser.ParseWithClaims(text, &c, v.key)
-	if token != nil && token.Method != nil && !slices.Contains(v.algorithms, token.Method.Alg()) {
+	unheardOf := errors.Is(err, jwt.ErrTokenUnverifiable) && token.Method == nil
+	if unheardOf || token != nil && token.Method != nil && !slices.Contains(v.algorithms, token.Method.Alg()) {
 		return models.Caller{}, &Error{ReasonAlgorithm}
 	}
 	if err != nil {
@@ -201,24 +202,32 @@ func ParseKey(algorithms []string, text []byte) (any, error) {
 	if err != nil {
 		return nil, errors.New("want a public key in PEM: this cannot be read as one")
 	}
+	if err := checkPublic(kind, algorithms, key); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// checkPublic wants a public key that is for these algorithms, which are of one kind.
+func checkPublic(kind string, algorithms []string, key crypto.PublicKey) error {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		if k.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("want an RSA key of %d bits or more, this has %d", minRSABits, k.N.BitLen())
+			return fmt.Errorf("want an RSA key of %d bits or more, this has %d", minRSABits, k.N.BitLen())
 		}
 		if kind == "RS" {
-			return key, nil
+			return nil
 		}
 	case *ecdsa.PublicKey:
 		if kind == "ES" && len(algorithms) == 1 && curves()[algorithms[0]] == k.Params().BitSize {
-			return key, nil
+			return nil
 		}
 	case ed25519.PublicKey:
 		if kind == "Ed" {
-			return key, nil
+			return nil
 		}
 	}
-	return nil, fmt.Errorf("the key is not one for %s", strings.Join(algorithms, ", "))
+	return fmt.Errorf("the key is not one for %s", strings.Join(algorithms, ", "))
 }
 
 // curves has the sizes of the curves, in bits.
