@@ -7,12 +7,14 @@ import (
 	"encoding/pem"
 	"maps"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gorilla/websocket"
@@ -558,5 +560,67 @@ func TestAudit(t *testing.T) {
 	}
 	if lines := strings.Count(s.log.String(), "outcome=refused"); lines < 100 || lines > 400 {
 		t.Errorf("%d lines of 502 refusals", lines)
+	}
+}
+
+// TestActionAccess: every action of a WebSocket says unauthorized, forbidden or yes, as it should,
+// also with several topics, of which one is not allowed. A new one needs a row.
+func TestActionAccess(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}))
+	const yes, refused, denied = models.Code(""), models.CodeUnauthorized, models.CodeForbidden
+	type row struct {
+		frame                        string // without its ref
+		nobody, others, right, admin models.Code
+	}
+	rows := map[string]row{
+		"subscribe":            {`"action":"subscribe","topic":"a.b"`, refused, denied, yes, denied},
+		"subscribe all":        {`"action":"subscribe","topic":"a.>"`, refused, denied, yes, denied},
+		"subscribe more":       {`"action":"subscribe","topic":">"`, refused, denied, denied, denied},
+		"subscribe to several": {`"action":"subscribe","topics":["a.b","c"]`, refused, denied, denied, denied},
+		"subscribe since":      {`"action":"subscribe","topic":"a.c","since":"all","presence":true`, refused, denied, yes, denied},
+		"publish":              {`"action":"publish","topic":"a.b","data":1`, refused, denied, yes, denied},
+		"publish elsewhere":    {`"action":"publish","topic":"a","data":1`, refused, denied, denied, denied},
+		"presence":             {`"action":"presence","topic":"a.b"`, refused, denied, yes, denied},
+		"unsubscribe":          {`"action":"unsubscribe","topic":"none"`, models.CodeNotFound, models.CodeNotFound, models.CodeNotFound, models.CodeNotFound},
+		"ping":                 {`"action":"ping"`, yes, yes, yes, yes},
+		"auth":                 {`"action":"auth","token":"no"`, refused, refused, refused, refused},
+	}
+	source, err := os.ReadFile("../models/frame.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range regexp.MustCompile(`\sAction = "(\w+)"`).FindAllSubmatch(source, -1) {
+		if _, found := rows[string(action[1])]; !found {
+			t.Errorf("no row for %s", action[1])
+		}
+	}
+	own := grant{"publish": []string{"a.>"}, "subscribe": []string{"a.>"}}
+	other := grant{"publish": []string{"b.>", "a.c"}, "subscribe": []string{"b.>", "a.*.c"}}
+	for name, r := range rows {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct {
+				who     string
+				headers []string
+				want    models.Code
+			}{
+				{"nobody", nil, r.nobody},
+				{"others", bearer(token("bob", other)), r.others},
+				{"right", bearer(token("ada", own)), r.right},
+				{"admin", bearer(token("root", grant{"admin": true})), r.admin},
+			} {
+				conn := s.dial(t, c.headers...)
+				conn.send(t, "{"+r.frame+`,"ref":1}`)
+				var got struct {
+					Code models.Code    `json:"code"`
+					Ref  jsontext.Value `json:"ref"`
+				}
+				for string(got.Ref) != "1" {
+					unmarshal(t, conn.next(t), &got)
+				}
+				if got.Code != c.want {
+					t.Errorf("%s: %q, want %q", c.who, got.Code, c.want)
+				}
+			}
+		})
 	}
 }

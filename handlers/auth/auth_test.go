@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -326,4 +327,25 @@ func TestJWKSIsAwayAtTheStart(t *testing.T) {
 	if by, err := a.Authenticate(sign(t, "RS256", key, "late")); err != nil || by.User != "ada" {
 		t.Errorf("%+v, %v", by, err)
 	}
+}
+
+// TestVerifiedTokensAreLookedAtAgain: a token that was good counts no longer than it says, and a
+// withdrawn key no longer than a minute more.
+func TestVerifiedTokensAreLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		secret := newKeys().secret
+		a, err := auth.New(auth.Options{Tokens: &auth.TokenOptions{Algorithms: []string{"HS256"}, Key: secret, Leeway: 5 * time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := sign(t, "HS256", secret, "") // for an hour
+		begin := time.Now()
+		for i := range 2 * 3600 {
+			by, err := a.Authenticate(token)
+			if good := time.Since(begin) < time.Hour+5*time.Second; good != (err == nil) || good && by.User != "ada" || !good && reason(err) != auth.ReasonExpired {
+				t.Fatalf("after %v: %+v, %v", time.Since(begin), by, err)
+			}
+			time.Sleep(time.Second + time.Duration(i)) // not always at the full second
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"fanfare/models"
@@ -30,6 +32,10 @@ const (
 	// not known yet.
 	jwksInterval = 5 * time.Minute
 	jwksRetry    = 10 * time.Second
+	// maxVerified is how many tokens are remembered that were good, and verifiedFor for how long,
+	// since to verify one takes longer than all the rest of a publish.
+	maxVerified = 10_000
+	verifiedFor = time.Minute
 	// minRSABits is the shortest RSA key (RFC 7518, section 3.3).
 	minRSABits = 2048
 )
@@ -102,6 +108,15 @@ type verifier struct {
 	algorithms []string
 	key        jwt.Keyfunc
 	leeway     time.Duration
+	// verified has the tokens that were good, by their hashes.
+	verified *lru.Cache[[sha256.Size]byte, verified]
+}
+
+// verified is what a token was found to be. Until then it need not be looked at again: a key may
+// have been withdrawn.
+type verified struct {
+	caller models.Caller
+	until  time.Time
 }
 
 func newVerifier(options TokenOptions) (*verifier, error) {
@@ -114,7 +129,11 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 	if options.Audience != "" {
 		parserOptions = append(parserOptions, jwt.WithAudience(options.Audience))
 	}
-	v := &verifier{parser: jwt.NewParser(parserOptions...), algorithms: options.Algorithms, leeway: options.Leeway}
+	cache, err := lru.New[[sha256.Size]byte, verified](maxVerified)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{parser: jwt.NewParser(parserOptions...), algorithms: options.Algorithms, leeway: options.Leeway, verified: cache}
 	if options.JWKS != "" {
 		set, err := keyfunc.NewDefaultOverrideCtx(options.Context, []string{options.JWKS}, keyfunc.Override{
 			HTTPTimeout:       jwksTimeout,
@@ -141,6 +160,23 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 
 // verify gives the caller of a token.
 func (v *verifier) verify(text string) (models.Caller, error) {
+	hash, now := sha256.Sum256([]byte(text)), time.Now()
+	if known, found := v.verified.Get(hash); found && now.Before(known.until) {
+		return known.caller, nil
+	}
+	caller, err := v.read(text)
+	if err == nil {
+		until := now.Add(verifiedFor)
+		if caller.Expires.Before(until) {
+			until = caller.Expires
+		}
+		v.verified.Add(hash, verified{caller, until})
+	}
+	return caller, err
+}
+
+// read is verify for a token that is not known.
+func (v *verifier) read(text string) (models.Caller, error) {
 	var c claims
 	token, err := v.parser.ParseWithClaims(text, &c, v.key)
 	unheardOf := errors.Is(err, jwt.ErrTokenUnverifiable) && token.Method == nil
