@@ -155,7 +155,7 @@ func (a *App) url() string {
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Listener(a.listener) }()
-	a.logger.Info("listening", "address", a.Address(), "url", a.url(), "max_clients", a.clients)
+	a.logger.Info("listening", "address", a.Address(), "url", a.url(), "authentication", a.config.Auth.isOn(), "max_clients", a.clients)
 	select {
 	case err := <-served:
 		return errors.Join(fmt.Errorf("cannot serve: %w", err), a.shutdown())
