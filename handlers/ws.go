@@ -50,7 +50,7 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 // admitsClient is nil when a connection would become a client, else it says why not. Those
 // that have left and linger still count.
 func (a *api) admitsClient(c *fiber.Ctx) error {
-	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
+	if err := a.PubSub.AdmitsClient(c.UserContext(), caller(c)); err != nil {
 		return err
 	}
 	if !a.Carrier.HasRoom() {
