@@ -70,7 +70,7 @@ func isForwarded(c *fiber.Ctx) bool {
 // or of one from an allowed origin. The values are compared as browsers send them.
 func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 	header := &c.Request().Header
-	own := "http://" + string(c.Context().Host())
+	own := a.schemeOf(c) + "://" + string(c.Context().Host())
 	origins := header.PeekAll(fiber.HeaderOrigin)
 	for _, origin := range origins {
 		if string(origin) != own && !slices.Contains(a.AllowedOrigins, string(origin)) {

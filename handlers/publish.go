@@ -34,6 +34,9 @@ import (
 //	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
+	if err := a.publishes.take(caller(c)); err != nil {
+		return err
+	}
 	topic, err := topicParam(c)
 	if err != nil {
 		return err
