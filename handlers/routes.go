@@ -87,7 +87,7 @@ func New(options Options) *fiber.App {
 		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
-	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.locate, a.guard)
+	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.locate, a.guard, refuseUnclear)
 
 	// For everybody.
 	app.Get("/livez", a.live)
