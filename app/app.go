@@ -73,14 +73,15 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 	})
 	frameSize := int(config.Limits.MessageSize + frameOverhead)
 	a.pubsub, err = broker.New(context.Background(), engine, broker.Options{
-		MessageSize:   int(config.Limits.MessageSize),
-		FrameSize:     frameSize,
-		OutboxSize:    int(config.Limits.OutboxSize),
-		Clients:       a.clients,
-		Subscriptions: config.Limits.SubscriptionsPerClient,
-		InFlightSize:  int64(config.Limits.InFlightSize),
-		PublishWait:   config.Limits.PublishWait,
-		PingInterval:  config.Transport.PingInterval,
+		MessageSize:       int(config.Limits.MessageSize),
+		FrameSize:         frameSize,
+		OutboxSize:        int(config.Limits.OutboxSize),
+		Clients:           a.clients,
+		ClientsPerAddress: config.Limits.ClientsPerAddress,
+		Subscriptions:     config.Limits.SubscriptionsPerClient,
+		InFlightSize:      int64(config.Limits.InFlightSize),
+		PublishWait:       config.Limits.PublishWait,
+		PingInterval:      config.Transport.PingInterval,
 	})
 	if err != nil {
 		stopKeys()
@@ -105,6 +106,9 @@ func New(config Config, logger *slog.Logger) (*App, error) {
 		AuthTimeout:    authTimeout,
 		Ready:          a.ready,
 		AllowedOrigins: config.Server.AllowedOrigins,
+		TrustedProxies: parseProxies(config.Server.TrustedProxies),
+		Requests:       newRate(config.Limits.RequestRate, config.Limits.RequestBurst),
+		Publishes:      newRate(config.Limits.PublishRate, config.Limits.PublishBurst),
 		MessageSize:    int(config.Limits.MessageSize),
 		Subscriptions:  config.Limits.SubscriptionsPerClient,
 		HeaderTimeout:  config.Server.HeaderTimeout,

@@ -28,6 +28,7 @@ func (c Config) validate() []error {
 	for _, origin := range c.Server.AllowedOrigins {
 		v.origin("server.allowed_origins", origin)
 	}
+	v.proxies("server.trusted_proxies", c.Server.TrustedProxies)
 	if c.Server.DrainDelay < 0 {
 		v.want("server.drain_delay", c.Server.DrainDelay, "0s or more")
 	}
@@ -58,6 +59,11 @@ func (c Config) validate() []error {
 	if c.Limits.Clients < 0 {
 		v.want("limits.clients", c.Limits.Clients, "0 or more")
 	}
+	if c.Limits.ClientsPerAddress < 0 {
+		v.want("limits.clients_per_address", c.Limits.ClientsPerAddress, "0 or more")
+	}
+	v.rate("limits.publish", c.Limits.PublishRate, c.Limits.PublishBurst)
+	v.rate("limits.request", c.Limits.RequestRate, c.Limits.RequestBurst)
 	v.positive("limits.subscriptions_per_client", c.Limits.SubscriptionsPerClient)
 	if c.Limits.InFlightSize-c.Limits.MessageSize < messageOverhead {
 		v.want("limits.in_flight_size", c.Limits.InFlightSize,
