@@ -78,14 +78,15 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 	})
 	frameSize := int(config.Limits.MessageSize + frameOverhead)
 	a.pubsub, err = broker.New(context.Background(), engine, broker.Options{
-		MessageSize:   int(config.Limits.MessageSize),
-		FrameSize:     frameSize,
-		OutboxSize:    int(config.Limits.OutboxSize),
-		Clients:       a.clients,
-		Subscriptions: config.Limits.SubscriptionsPerClient,
-		InFlightSize:  int64(config.Limits.InFlightSize),
-		PublishWait:   config.Limits.PublishWait,
-		PingInterval:  config.Transport.PingInterval,
+		MessageSize:       int(config.Limits.MessageSize),
+		FrameSize:         frameSize,
+		OutboxSize:        int(config.Limits.OutboxSize),
+		Clients:           a.clients,
+		ClientsPerAddress: config.Limits.ClientsPerAddress,
+		Subscriptions:     config.Limits.SubscriptionsPerClient,
+		InFlightSize:      int64(config.Limits.InFlightSize),
+		PublishWait:       config.Limits.PublishWait,
+		PingInterval:      config.Transport.PingInterval,
 	})
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -108,6 +109,9 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 		AuthTimeout:    authTimeout,
 		Ready:          a.ready,
 		AllowedOrigins: config.Server.AllowedOrigins,
+		TrustedProxies: parseProxies(config.Server.TrustedProxies),
+		Requests:       newRate(config.Limits.RequestRate, config.Limits.RequestBurst),
+		Publishes:      newRate(config.Limits.PublishRate, config.Limits.PublishBurst),
 		MessageSize:    int(config.Limits.MessageSize),
 		Subscriptions:  config.Limits.SubscriptionsPerClient,
 		HeaderTimeout:  config.Server.HeaderTimeout,

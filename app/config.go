@@ -36,6 +36,11 @@ type ServerConfig struct {
 	// TLS has the server speak HTTPS and wss, and nothing else. Default off.
 	TLS TLSConfig `koanf:"tls"`
 
+	// TrustedProxies are the addresses (192.0.2.1) and networks (10.0.0.0/8) of the proxies whose
+	// X-Forwarded-For and X-Forwarded-Proto are believed. Who has such an address and is no proxy
+	// can pretend to be anywhere, so they must be the proxies alone. Default none.
+	TrustedProxies []string `koanf:"trusted_proxies"`
+
 	// DrainDelay is how long the server goes on serving after it reported itself unready and
 	// before it shuts down, so that a load balancer can turn away first. Default 0: at once.
 	DrainDelay time.Duration `koanf:"drain_delay"`
@@ -131,6 +136,24 @@ type LimitsConfig struct {
 	// It is never more than that.
 	Clients int `koanf:"clients"`
 
+	// ClientsPerAddress is how many of them one address may have: an IPv4 address, or the /64 of
+	// an IPv6 address. Many users can share one. Default 0: no limit.
+	ClientsPerAddress int `koanf:"clients_per_address"`
+
+	// PublishRate is how many messages a second a user may publish, over all connections and in
+	// the long run, or a stranger's address. Default 0: no limit.
+	PublishRate float64 `koanf:"publish_rate"`
+
+	// PublishBurst is how many of them may come at once. Default 0: as many as in a second.
+	PublishBurst int `koanf:"publish_burst"`
+
+	// RequestRate is the same for HTTP requests and frames over /ws, of any kind. Those that
+	// publish count as well. Default 0: no limit.
+	RequestRate float64 `koanf:"request_rate"`
+
+	// RequestBurst is how many of them may come at once. Default 0: as many as in a second.
+	RequestBurst int `koanf:"request_burst"`
+
 	// SubscriptionsPerClient is how many patterns one client may be subscribed to. Default 1000.
 	SubscriptionsPerClient int `koanf:"subscriptions_per_client"`
 
@@ -215,6 +238,7 @@ func DefaultConfig() Config {
 		Server: ServerConfig{
 			Address:         "127.0.0.1:8080",
 			AllowedOrigins:  []string{},
+			TrustedProxies:  []string{},
 			DrainDelay:      0,
 			ShutdownTimeout: 10 * time.Second,
 			HeaderTimeout:   10 * time.Second,

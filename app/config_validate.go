@@ -34,6 +34,7 @@ func (c Config) validate() []error {
 	case c.Server.TLS.CertFile != "" && c.Server.TLS.KeyFile == "":
 		v.want("server.tls.key_file", "", "the key to server.tls.cert_file, or neither of the two")
 	}
+	v.proxies("server.trusted_proxies", c.Server.TrustedProxies)
 	if c.Server.DrainDelay < 0 {
 		v.want("server.drain_delay", c.Server.DrainDelay, "0s or more")
 	}
@@ -67,6 +68,11 @@ func (c Config) validate() []error {
 	if c.Limits.Clients < 0 {
 		v.want("limits.clients", c.Limits.Clients, "0 or more")
 	}
+	if c.Limits.ClientsPerAddress < 0 {
+		v.want("limits.clients_per_address", c.Limits.ClientsPerAddress, "0 or more")
+	}
+	v.rate("limits.publish", c.Limits.PublishRate, c.Limits.PublishBurst)
+	v.rate("limits.request", c.Limits.RequestRate, c.Limits.RequestBurst)
 	v.positive("limits.subscriptions_per_client", c.Limits.SubscriptionsPerClient)
 	if c.Limits.InFlightSize-c.Limits.MessageSize < messageOverhead {
 		v.want("limits.in_flight_size", c.Limits.InFlightSize,

@@ -59,6 +59,12 @@ func decodeValue(from, to reflect.Value) (any, error) {
 			return nil, wantError(value, "a whole number")
 		}
 		return n, nil
+	case float64:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, wantError(value, "a number")
+		}
+		return f, nil
 	default:
 		return text, nil
 	}

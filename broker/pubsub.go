@@ -10,7 +10,8 @@ import (
 	"fanfare/models"
 )
 
-// Options configures a PubSub. Every field but Clients must be set.
+// Options configures a PubSub. Every field but Clients and ClientsPerAddress must be
+// set.
 type Options struct {
 	// MessageSize bounds a message's data as JSON text, in bytes.
 	MessageSize int
@@ -23,6 +24,8 @@ type Options struct {
 	// Clients bounds the clients, 0 for no limit. One that has left counts until nothing
 	// is written to it any more.
 	Clients int
+	// ClientsPerAddress bounds those of one models.Network, 0 for no limit.
+	ClientsPerAddress int
 	// Subscriptions bounds those of one client.
 	Subscriptions int
 	// InFlightSize bounds what is published and not yet taken by the shards, in bytes.
@@ -60,7 +63,12 @@ type PubSub struct {
 // the engine does not start, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
-	p := &PubSub{options: options, engine: engine, reader: newReader(engine), census: newCensus(options.Clients)}
+	p := &PubSub{
+		options: options,
+		engine:  engine,
+		reader:  newReader(engine),
+		census:  newCensus(options.Clients, options.ClientsPerAddress),
+	}
 	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
 		p.shards = append(p.shards, newShard(i, budget, p.reader, options.OutboxSize, options.PingInterval))
 	}
@@ -91,7 +99,7 @@ func (p *PubSub) AddClient(
 	if err != nil {
 		return nil, err
 	}
-	if err := p.census.enter(connection.Transport); err != nil {
+	if err := p.census.enter(connection); err != nil {
 		return nil, err
 	}
 	p.clients.set(c.ID(), c)
@@ -119,7 +127,7 @@ func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCo
 	p.dispatcher.leave(c, func(s *shard, removed []*subscription, _ models.ID) { s.remove(c, removed, reason) })
 	c.removed.Wait()
 	if first {
-		p.census.leave(c.connection.Transport, c.closing)
+		p.census.leave(c.connection, c.closing)
 	}
 	return c.closing
 }
@@ -275,14 +283,14 @@ func (p *PubSub) Ready(ctx context.Context) error {
 	return p.engine.Ready(ctx)
 }
 
-// AdmitsClient is nil when a client could be added and publish, else it says why not:
-// as Ready does, or with CodeTooManyClients. AddClient may still fail: others may come
-// first.
-func (p *PubSub) AdmitsClient(ctx context.Context) error {
+// AdmitsClient is nil when a client of the caller's address could be added and publish, else
+// it says why not: as Ready does, or with CodeTooManyClients. AddClient may still fail: others
+// may come first.
+func (p *PubSub) AdmitsClient(ctx context.Context, by models.Caller) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	return p.census.admits()
+	return p.census.admits(by.Address)
 }
 
 // enter adds a call to those that Close waits for, unless it has begun.

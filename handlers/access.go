@@ -16,38 +16,52 @@ const callerKey = "caller"
 // nothing is a stranger.
 func (a *api) authenticate(c *fiber.Ctx) error {
 	by, err := a.identify(c)
+	c.Locals(callerKey, by)
+	if limited := a.requests.take(by); limited != nil {
+		return a.answerLater(c, limited)
+	}
 	if err != nil {
 		return err
 	}
-	c.Locals(callerKey, by)
+	return c.Next()
+}
+
+// limitStrangers is for the routes that need not know who asks.
+func (a *api) limitStrangers(c *fiber.Ctx) error {
+	if err := a.requests.take(caller(c)); err != nil {
+		return err
+	}
 	return c.Next()
 }
 
 // caller is who sends the request, as far as that is known by now.
 func caller(c *fiber.Ctx) models.Caller {
-	if by, known := c.Locals(callerKey).(models.Caller); known {
-		return by
-	}
-	return models.Caller{Address: c.Context().RemoteAddr().String()}
+	by, _ := c.Locals(callerKey).(models.Caller)
+	return by
 }
 
-// identify gives who sends the request. CodeUnauthorized and CodeInvalidRequest.
-func (a *api) identify(c *fiber.Ctx) (models.Caller, error) {
-	by := models.Caller{Scopes: a.everything}
+// identify gives who sends the request; with an error, that is a stranger who may do nothing.
+// CodeUnauthorized and CodeInvalidRequest.
+func (a *api) identify(c *fiber.Ctx) (by models.Caller, err error) {
+	by.Scopes = a.everything
 	if a.Auth != nil {
-		credential, err := credentialOf(c)
-		if err != nil {
-			return models.Caller{}, err
-		}
-		by = a.Auth.Stranger()
-		if credential != "" {
-			if by, err = a.recognize(credential); err != nil {
-				return models.Caller{}, err
-			}
-		}
+		by, err = a.authenticated(c)
 	}
-	by.Address = c.Context().RemoteAddr().String()
-	return by, nil
+	by.Address = caller(c).Address
+	return by, err
+}
+
+// authenticated gives whose credential the request has.
+func (a *api) authenticated(c *fiber.Ctx) (models.Caller, error) {
+	credential, err := credentialOf(c)
+	switch {
+	case err != nil:
+		return models.Caller{}, err
+	case credential == "":
+		return a.Auth.Stranger(), nil
+	default:
+		return a.recognize(credential)
+	}
 }
 
 // recognize gives whose credential this is. What is wrong with it is not for whoever sent it.

@@ -118,11 +118,15 @@ func splitBatch(body []byte) ([]jsontext.Value, error) {
 
 // publishOneOf publishes one message of a batch.
 func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, error) {
+	by := caller(c)
+	if err := a.publishes.take(by); err != nil {
+		a.auditRefusal(c, models.AsError(err))
+		return models.Receipt{}, err
+	}
 	draft, err := batchDraft(text)
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	by := caller(c)
 	if err := by.MayPublish(draft.Topic); err != nil {
 		return models.Receipt{}, err
 	}
@@ -149,9 +153,14 @@ func batchDraft(text jsontext.Value) (models.Draft, error) {
 	return newDraft(topic, message.Data, message.Key)
 }
 
-// endsBatch tells whether an error is no fault of the message: the next would have it, too.
+// endsBatch tells whether an error is no fault of the message: the next would have it, too. Or,
+// of a rate, should have it: whoever sends the rest again wants it in order.
 func endsBatch(err error) bool {
-	return err != nil && statusOf(models.AsError(err).Code) >= http.StatusInternalServerError
+	if err == nil {
+		return false
+	}
+	code := models.AsError(err).Code
+	return code == models.CodeRateLimited || statusOf(code) >= http.StatusInternalServerError
 }
 
 func newBatchResult(receipt models.Receipt, err error) batchResult {

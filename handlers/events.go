@@ -65,7 +65,7 @@ func (a *api) events(c *fiber.Ctx) error {
 		return err
 	}
 	if err := a.admitsClient(c); err != nil {
-		return answerLater(c, err)
+		return a.answerLater(c, err)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store, no-transform")
 	c.Set("X-Accel-Buffering", "no") // or nginx would gather events before it passes them on
@@ -83,10 +83,13 @@ func (a *api) events(c *fiber.Ctx) error {
 // answerLater answers a request that cannot be served for now. A browser's EventSource would
 // give up for good at any status but 200 (WHATWG HTML, section 9.2.3), so it gets a stream
 // that says why and ends.
-func answerLater(c *fiber.Ctx, err error) error {
+func (a *api) answerLater(c *fiber.Ctx, err error) error {
 	e := models.AsError(err)
 	if !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
 		return err
+	}
+	if isRefusal(e.Code) {
+		a.auditRefusal(c, e)
 	}
 	format := transport.SSE{}
 	c.Set(fiber.HeaderContentType, mimeSSE)

@@ -73,7 +73,8 @@ func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 	switch origins := header.PeekAll(fiber.HeaderOrigin); len(origins) {
 	case 0:
 	case 1:
-		origin, own := string(origins[0]), scheme(c)+"://"+string(c.Context().Host())
+		origin := string(origins[0]) // before another header is looked for, which takes its place
+		own := a.schemeOf(c) + "://" + string(c.Context().Host())
 		return origin == own || slices.Contains(a.AllowedOrigins, origin)
 	default: // no browser does that
 		return false
@@ -84,14 +85,6 @@ func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 		}
 	}
 	return true
-}
-
-// scheme is how the request came. Fiber's Protocol would believe what its header says.
-func scheme(c *fiber.Ctx) string {
-	if c.Context().IsTLS() {
-		return "https"
-	}
-	return "http"
 }
 
 // isLinkToPage tells whether somebody followed a link to one of the pages, in a tab of

@@ -35,7 +35,7 @@ func (a *api) toSwagger(c *fiber.Ctx) error {
 func (a *api) swaggerSpec(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	spec := *docs.SwaggerInfo // ReadDoc changes its receiver
-	spec.Schemes = []string{scheme(c)}
+	spec.Schemes = []string{a.schemeOf(c)}
 	return c.SendString(spec.ReadDoc())
 }
 

@@ -153,6 +153,11 @@ func TestProblems(t *testing.T) {
 		"limit is no number": {method: "GET", path: "/clients?limit=" + mark, status: 400, code: models.CodeInvalidRequest},
 		"limit overflows":    {method: "GET", path: "/clients?limit=99999999999999999999", status: 400, code: models.CodeInvalidRequest},
 
+		"query, bad escape":   {method: "GET", path: "/events?topic=" + mark + "%zz", status: 400, code: models.CodeInvalidRequest},
+		"query, cut escape":   {method: "GET", path: "/topics?pattern=" + mark + "%2", status: 400, code: models.CodeInvalidRequest},
+		"query, lone percent": {method: "GET", path: "/topics/a?" + mark + "%", status: 400, code: models.CodeInvalidRequest},
+		"query, line ends":    {method: "GET", path: "/events?topic=" + mark + "%0d%0aX:y", status: 400, code: models.CodeInvalidTopic},
+
 		"no such route":         {method: "GET", path: "/" + mark, status: 404, code: models.CodeNotFound},
 		"route in another case": {method: "GET", path: "/Topics", status: 404, code: models.CodeNotFound},
 		"route with a slash":    {method: "GET", path: "/topics/", status: 404, code: models.CodeNotFound},

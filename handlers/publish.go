@@ -36,6 +36,9 @@ import (
 //	@Security		Bearer
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
+	if err := a.publishes.take(caller(c)); err != nil {
+		return err
+	}
 	topic, err := topicParam(c)
 	if err != nil {
 		return err

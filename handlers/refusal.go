@@ -1,14 +1,18 @@
 package handlers
 
 import (
+	"bytes"
 	"errors"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"fanfare/models"
 )
 
 // A request that is refused before all of it was read is read on for a while before the
@@ -67,6 +71,31 @@ func limitBodies(app *fiber.App, timeout time.Duration) {
 		}
 		return limits
 	}
+}
+
+// refuseUnclear refuses what fasthttp lets pass although it can be read in two ways.
+func refuseUnclear(c *fiber.Ctx) error {
+	if hasTwoLengths(&c.Request().Header) {
+		return models.Errorf(models.CodeInvalidRequest, "a body is chunked or has a Content-Length, not both")
+	}
+	if _, err := url.QueryUnescape(string(c.Request().URI().QueryString())); err != nil {
+		return models.Errorf(models.CodeInvalidRequest, "the query is not percent-encoded correctly")
+	}
+	return c.Next()
+}
+
+// hasTwoLengths tells whether a chunked request also has a Content-Length (RFC 9112, section 6.3),
+// which fasthttp keeps only in the header as it came.
+func hasTwoLengths(header *fasthttp.RequestHeader) bool {
+	if header.ContentLength() != -1 {
+		return false
+	}
+	for line := range bytes.Lines(header.RawHeaders()) {
+		if name, _, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, []byte(fiber.HeaderContentLength)) {
+			return true
+		}
+	}
+	return false
 }
 
 // refuseUnknownMethods treats a method that Fiber does not know like one that no route

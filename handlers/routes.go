@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -18,8 +19,8 @@ import (
 // maxHeaderSize bounds the request line and headers, in bytes. More is a 431.
 const maxHeaderSize = 16 << 10
 
-// Options configures the routes. Every field but Auth and AllowedOrigins must be
-// set.
+// Options configures the routes. Every field but Auth, AllowedOrigins, TrustedProxies,
+// Requests and Publishes must be set.
 type Options struct {
 	PubSub *broker.PubSub
 	Logger *slog.Logger
@@ -34,6 +35,12 @@ type Options struct {
 	// AllowedOrigins may use the server from a browser, besides its own pages. Each is
 	// scheme://host[:port], in lower case.
 	AllowedOrigins []string
+	// TrustedProxies may say where requests come from, by X-Forwarded-For, and by which scheme,
+	// by X-Forwarded-Proto. Whoever has such an address can pretend to be anywhere.
+	TrustedProxies []netip.Prefix
+	// Requests limits HTTP requests and frames of /ws, Publishes the messages that are offered,
+	// of each user or, if there is no user, each models.Network.
+	Requests, Publishes Rate
 	// MessageSize bounds the body of a publish, in bytes.
 	MessageSize int
 	// Subscriptions bounds those of one client.
@@ -50,13 +57,22 @@ type api struct {
 	Options
 	requestIDs *requestIDs
 	refusals   *refusals
+	// requests and publishes are Options.Requests and Options.Publishes.
+	requests, publishes *rates
 	// everything is what callers may do without authentication.
 	everything *models.Scopes
 }
 
 // New gives the server's routes: all of them are on this page.
 func New(options Options) *fiber.App {
-	a := &api{Options: options, requestIDs: newRequestIDs(), refusals: newRefusals(), everything: models.AllScopes()}
+	a := &api{
+		Options:    options,
+		requestIDs: newRequestIDs(),
+		refusals:   newRefusals(),
+		requests:   newRates(options.Requests, "requests and frames"),
+		publishes:  newRates(options.Publishes, "messages"),
+		everything: models.AllScopes(),
+	}
 	app := fiber.New(fiber.Config{
 		AppName:               "Fanfare",
 		BodyLimit:             options.MessageSize,
@@ -72,17 +88,17 @@ func New(options Options) *fiber.App {
 		WriteTimeout:                 options.WriteTimeout,
 		IdleTimeout:                  options.IdleTimeout,
 	})
-	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.guard, a.cors)
+	app.Use(a.observe, recover.New(recover.Config{EnableStackTrace: true, StackTraceHandler: a.panicked}), a.locate, a.guard, a.cors, refuseUnclear)
 
 	// For everybody.
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
-	app.Get("/", a.page(web.Console()))
-	app.Get("/swagger", a.toSwagger)
-	app.Get("/swagger/", a.page(web.Swagger()))
-	app.Get("/swagger/doc.json", a.swaggerSpec)
-	app.Get("/swagger/swagger-ui.css", a.swaggerFile)
-	app.Get("/swagger/swagger-ui-bundle.js", a.swaggerFile)
+	app.Get("/", a.limitStrangers, a.page(web.Console()))
+	app.Get("/swagger", a.limitStrangers, a.toSwagger)
+	app.Get("/swagger/", a.limitStrangers, a.page(web.Swagger()))
+	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)
+	app.Get("/swagger/swagger-ui.css", a.limitStrangers, a.swaggerFile)
+	app.Get("/swagger/swagger-ui-bundle.js", a.limitStrangers, a.swaggerFile)
 	// A browser sees no 401 here, so it is told later.
 	app.Get("/ws", a.acceptWebSocket, a.webSocket())
 

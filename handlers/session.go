@@ -17,11 +17,14 @@ type session struct {
 
 // Receive answers one message of the client.
 func (s *session) Receive(payload []byte, binary bool) {
-	if binary {
-		s.fail(models.Errorf(models.CodeInvalidRequest, "frames are text, not binary"), nil)
-		return
+	var request models.Request
+	err := error(models.Errorf(models.CodeInvalidRequest, "frames are text, not binary"))
+	if !binary {
+		request, err = decodeRequest(payload) // what is refused has its ref as well
 	}
-	request, err := decodeRequest(payload)
+	if limited := s.api.requests.take(s.client.Caller()); limited != nil {
+		err = limited
+	}
 	if err == nil {
 		err = s.act(request)
 	}
@@ -38,8 +41,10 @@ func (s *session) failed(act models.Action, err error) {
 	}
 }
 
-// Reply passes on a ready-made answer to a control frame.
+// Reply passes on a ready-made answer to a control frame. One too many has it late, since a client
+// that missed it would end the connection.
 func (s *session) Reply(frame []byte) {
+	_ = s.api.requests.take(s.client.Caller())
 	_ = s.api.PubSub.SendRaw(context.Background(), s.client, frame)
 }
 
@@ -131,11 +136,14 @@ func (s *session) unsubscribe(request models.Request) error {
 }
 
 func (s *session) publish(request models.Request) error {
+	by := s.client.Caller()
+	if err := s.api.publishes.take(by); err != nil {
+		return err
+	}
 	draft, err := requestDraft(request)
 	if err != nil {
 		return err
 	}
-	by := s.client.Caller()
 	if err := by.MayPublish(draft.Topic); err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 package handlers_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -40,10 +43,17 @@ func TestRequestsThatAreNone(t *testing.T) {
 		"length below 0":         {publishLine + host + "Content-Length: -1\r\n\r\nhello", 400, models.CodeInvalidRequest},
 		"length with a sign":     {publishLine + host + "Content-Length: +5\r\n\r\nhello", 400, models.CodeInvalidRequest},
 		"length overflows":       {publishLine + host + "Content-Length: 99999999999999999999999\r\n\r\nhello", 400, models.CodeInvalidRequest},
+		"length and chunked":     {publishLine + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400, models.CodeInvalidRequest},
+		"chunked and length":     {publishLine + host + "Transfer-Encoding: Chunked\r\ncontent-length: 1\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400, models.CodeInvalidRequest},
+		"length first":           {publishLine + "Content-Length: 1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n", 400, models.CodeInvalidRequest},
+		"length as a trailer":    {publishLine + host + "Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\nContent-Length: 5\r\n\r\n", 400, models.CodeInvalidRequest},
+		"CR in a key":            {publishLine + host + "Idempotency-Key: " + mark + "\rX: y\r\nContent-Length: 1\r\n\r\n1", 400, models.CodeInvalidRequest},
+		"large trailer":          {publishLine + host + "Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431, models.CodeHeadersTooLarge},
 		"chunks that are none":   {publishLine + host + "Transfer-Encoding: chunked\r\n\r\n" + mark + "\r\n\r\n", 400, models.CodeInvalidRequest},
 		"compressed transfer":    {publishLine + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, models.CodeInvalidRequest},
 		"long request line":      {"GET /topics?" + mark + strings.Repeat("a", 16<<10) + " HTTP/1.1\r\n" + host + "\r\n", 431, models.CodeHeadersTooLarge},
 		"long header":            {"GET /topics HTTP/1.1\r\n" + host + "X: " + strings.Repeat(mark, 4<<10) + "\r\n\r\n", 431, models.CodeHeadersTooLarge},
+		"64 KiB of header":       {"GET /topics HTTP/1.1\r\n" + host + "X: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431, models.CodeHeadersTooLarge},
 		"many headers":           {"GET /topics HTTP/1.1\r\n" + host + strings.Repeat("X: "+mark+"\r\n", 4<<10) + "\r\n", 431, models.CodeHeadersTooLarge},
 	}
 	for name, tt := range tests {
@@ -240,6 +250,34 @@ func TestHead(t *testing.T) {
 			if got, want := head.header.Get(name), get.header.Get(name); got != want {
 				t.Errorf("HEAD %s has %s %q, GET %q", path, name, got, want)
 			}
+		}
+	}
+}
+
+// TestGzipBomb: a small body that would be a very large one is refused as it is.
+func TestGzipBomb(t *testing.T) {
+	const inflated = 60 * messageSize * 16 // some 60 MiB in 60 KiB
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	for range inflated / messageSize {
+		if _, err := w.Write(make([]byte, messageSize)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if bomb.Len() > messageSize {
+		t.Fatalf("the bomb itself has %d bytes", bomb.Len())
+	}
+	s := start(t)
+	for _, path := range []string{"/topics/a/publish", "/publish"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		s.do(t, "POST", path, bomb.String(), "Content-Encoding", "gzip").checkProblem(t, 415, models.CodeUnsupportedEncoding)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > inflated/4 {
+			t.Errorf("%s: %d bytes were allocated", path, n)
 		}
 	}
 }

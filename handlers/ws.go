@@ -28,6 +28,11 @@ const refusalKey = "refusal"
 //	@Failure		503	{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
 //	@Router			/ws [get]
 func (a *api) acceptWebSocket(c *fiber.Ctx) error {
+	by, refusal := a.identify(c)
+	c.Locals(callerKey, by)
+	if err := a.requests.take(by); err != nil {
+		return err
+	}
 	key, err := base64.StdEncoding.DecodeString(c.Get("Sec-WebSocket-Key"))
 	if !websocket.IsWebSocketUpgrade(c) || !staysOpen(c) || err != nil || len(key) != 16 {
 		return requireUpgrade(c)
@@ -35,11 +40,10 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
-	by, err := a.identify(c)
 	switch {
-	case err != nil:
-		c.Locals(refusalKey, models.AsError(err))
-		a.auditRefusal(c, models.AsError(err))
+	case refusal != nil:
+		c.Locals(refusalKey, models.AsError(refusal))
+		a.auditRefusal(c, models.AsError(refusal))
 	case by.User == "" && a.Auth != nil && a.Auth.WaitsForNames():
 		by.Expires = time.Now().Add(a.AuthTimeout)
 	}
@@ -50,7 +54,7 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 // admitsClient is nil when a connection would become a client, else it says why not. Those
 // that have left and linger still count.
 func (a *api) admitsClient(c *fiber.Ctx) error {
-	if err := a.PubSub.AdmitsClient(c.UserContext()); err != nil {
+	if err := a.PubSub.AdmitsClient(c.UserContext(), caller(c)); err != nil {
 		return err
 	}
 	if !a.Carrier.HasRoom() {

@@ -72,6 +72,15 @@ func ErrTooManyClients() *Error {
 	}
 }
 
+// ErrTooManyOfAddress answers who comes from an address that has no place left.
+func ErrTooManyOfAddress() *Error {
+	return &Error{
+		Code:       CodeTooManyClients,
+		Message:    "your address has as many clients as the server takes of one",
+		RetryAfter: time.Second,
+	}
+}
+
 // AsError gives the Error in err's chain, or one of CodeInternal that tells nothing.
 func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
