@@ -84,6 +84,12 @@ const docTemplate = `{
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
+                    },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
                     }
                 }
             },
@@ -132,6 +138,12 @@ const docTemplate = `{
                     },
                     "403": {
                         "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -187,6 +199,12 @@ const docTemplate = `{
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
+                    },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
                     }
                 }
             },
@@ -232,6 +250,12 @@ const docTemplate = `{
                     },
                     "404": {
                         "description": "not_found",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -332,6 +356,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "503": {
                         "description": "too_many_clients, shutting_down, engine_unavailable",
                         "schema": {
@@ -390,6 +420,12 @@ const docTemplate = `{
                     },
                     "403": {
                         "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -459,6 +495,12 @@ const docTemplate = `{
                     },
                     "415": {
                         "description": "unsupported_encoding: a body with Content-Encoding",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -556,6 +598,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "503": {
                         "description": "engine_unavailable",
                         "schema": {
@@ -616,6 +664,12 @@ const docTemplate = `{
                     },
                     "404": {
                         "description": "not_found: no subscriber and no retained message",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -690,6 +744,12 @@ const docTemplate = `{
                     },
                     "403": {
                         "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -776,6 +836,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "503": {
                         "description": "engine_unavailable; of a long poll too_many_clients, shutting_down",
                         "schema": {
@@ -826,6 +892,12 @@ const docTemplate = `{
                     },
                     "403": {
                         "description": "forbidden",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -928,6 +1000,12 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
                     "503": {
                         "description": "overloaded, shutting_down, engine_unavailable; Retry-After says when to try again",
                         "schema": {
@@ -956,6 +1034,12 @@ const docTemplate = `{
                     },
                     "426": {
                         "description": "upgrade_required",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }

@@ -66,6 +66,7 @@ type batchResult struct {
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		413		{object}	models.Problem	"payload_too_large: the batch itself"
 //	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
 //	@Router			/publish [post]
 func (a *api) publishBatch(c *fiber.Ctx) error {

@@ -21,6 +21,7 @@ import (
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
 //	@Router			/clients [get]
 func (a *api) listClients(c *fiber.Ctx) error {
@@ -51,6 +52,7 @@ func (a *api) listClients(c *fiber.Ctx) error {
 //	@Failure	401	{object}	models.Problem	"unauthorized"
 //	@Failure	403	{object}	models.Problem	"forbidden"
 //	@Failure	404	{object}	models.Problem	"not_found"
+//	@Failure	429	{object}	models.Problem	"rate_limited"
 //	@Security	Bearer
 //	@Router		/clients/{id} [get]
 func (a *api) getClient(c *fiber.Ctx) error {
@@ -72,6 +74,7 @@ func (a *api) getClient(c *fiber.Ctx) error {
 //	@Failure		401	{object}	models.Problem	"unauthorized"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		404	{object}	models.Problem	"not_found"
+//	@Failure		429	{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
 //	@Router			/clients/{id} [delete]
 func (a *api) disconnectClient(c *fiber.Ctx) error {
@@ -99,6 +102,7 @@ type disconnected struct {
 //	@Failure		400		{object}	models.Problem	"invalid_request: no user"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
 //	@Router			/clients [delete]
 func (a *api) disconnectUser(c *fiber.Ctx) error {

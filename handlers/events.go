@@ -53,6 +53,7 @@ type listening struct {
 //	@Failure		401				{object}	models.Problem	"unauthorized"
 //	@Failure		403				{object}	models.Problem	"forbidden"
 //	@Failure		409				{object}	models.Problem	"too_many_subscriptions"
+//	@Failure		429				{object}	models.Problem	"rate_limited"
 //	@Failure		503				{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
 //	@Security		Bearer
 //	@Router			/events [get]

@@ -21,6 +21,7 @@ import (
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Failure		503		{object}	models.Problem	"engine_unavailable; of a long poll too_many_clients, shutting_down"
 //	@Security		Bearer
 //	@Router			/topics/{name}/messages [get]
@@ -73,6 +74,7 @@ func historyParams(c *fiber.Ctx) (filter models.HistoryFilter, err error) {
 //	@Failure		400		{object}	models.Problem	"invalid_topic"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Failure		503		{object}	models.Problem	"shutting_down, engine_unavailable"
 //	@Security		Bearer
 //	@Router			/topics/{name}/messages [delete]

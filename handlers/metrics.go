@@ -23,6 +23,7 @@ import (
 //	@Success		200	{string}	string			"fanfare_clients{transport=\"websocket\"} 2"
 //	@Failure		401	{object}	models.Problem	"unauthorized"
 //	@Failure		403	{object}	models.Problem	"forbidden"
+//	@Failure		429	{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
 //	@Router			/metrics [get]
 func (a *api) metrics() fiber.Handler {

@@ -19,6 +19,7 @@ import (
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
 //	@Router			/topics/{name}/clients [get]
 func (a *api) listMembers(c *fiber.Ctx) error {

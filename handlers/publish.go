@@ -32,6 +32,7 @@ import (
 //	@Failure		409				{object}	models.Problem	"conflict: the key was used for another message"
 //	@Failure		413				{object}	models.Problem	"payload_too_large"
 //	@Failure		415				{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
+//	@Failure		429				{object}	models.Problem	"rate_limited"
 //	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
 //	@Security		Bearer
 //	@Router			/topics/{name}/publish [post]

@@ -20,6 +20,7 @@ import (
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
+//	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Failure		503		{object}	models.Problem	"engine_unavailable"
 //	@Security		Bearer
 //	@Router			/topics [get]
@@ -52,6 +53,7 @@ func (a *api) listTopics(c *fiber.Ctx) error {
 //	@Failure	401		{object}	models.Problem	"unauthorized"
 //	@Failure	403		{object}	models.Problem	"forbidden"
 //	@Failure	404		{object}	models.Problem	"not_found: no subscriber and no retained message"
+//	@Failure	429		{object}	models.Problem	"rate_limited"
 //	@Failure	503		{object}	models.Problem	"engine_unavailable"
 //	@Security	Bearer
 //	@Router		/topics/{name} [get]

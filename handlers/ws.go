@@ -25,6 +25,7 @@ const refusalKey = "refusal"
 //	@Success		101	"the connection speaks WebSocket from here on"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
+//	@Failure		429	{object}	models.Problem	"rate_limited"
 //	@Failure		503	{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
 //	@Router			/ws [get]
 func (a *api) acceptWebSocket(c *fiber.Ctx) error {
