@@ -57,27 +57,36 @@ type Engine interface {
 // including another, and for no more than Limit of them.
 type Query struct {
 	Patterns []models.Pattern
-	// After reads from the oldest if it is of another epoch, or beyond Position.
+	// After reads from the oldest if it is of another epoch, or beyond Position. UpTo is before
+	// all messages if it is of another epoch, and Position if it is beyond that.
 	After, UpTo models.ID
 	Limit       int
-	// Removals is how many messages the log had lost by the time up to which the caller
-	// knows what is missing: that of an earlier Stretch of this log. 0 knows of nothing.
-	Removals uint64
+	// Removals is up to when the caller knows what is missing between After and UpTo: that of
+	// an earlier Stretch.
+	Removals Removals
+}
+
+// Removals is a moment in the life of a log: when it had lost so many messages. The zero value,
+// and that of another log, are before the first.
+type Removals struct {
+	Epoch string
+	Count uint64
 }
 
 // Stretch is a part of the log.
 type Stretch struct {
 	Messages []*models.Message
-	// Lost tells that between After and UpTo a message that matched was removed, or may
-	// have been, and was not among the first Query.Removals. So who reads page by page, each
-	// with the Removals of the one before, hears of everything that he comes too late for.
+	// Lost tells that between After and UpTo a message that matched was removed since
+	// Query.Removals, or may have been. So who reads page by page up to the same place, each
+	// with the Removals of the one before, hears of everything that he comes too late for. Of
+	// what is removed just while a page is read, he may hear twice.
 	Lost bool
-	// Removals is how many messages the log had lost when the reading began.
-	Removals uint64
+	// Removals is the moment when the reading began, and the log was at Newest.
+	Removals Removals
 	// Reached is the place up to which this is all: beyond it the next Read goes on. It
 	// is UpTo, or Newest if that is less, when there is nothing more.
 	Reached models.ID
-	// Newest is the log's Position at that moment.
+	// Newest was the log's Position then.
 	Newest models.ID
 }
 

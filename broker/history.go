@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"fanfare/models"
@@ -13,10 +14,10 @@ const maxPageSize = 1 << 20
 
 // beginning is where a listener begins in the log.
 type beginning struct {
-	// after is the cursor: whatever matches after it is retained, or was among the first
-	// removals, or is yet to come.
-	after    models.ID
-	removals uint64
+	// after is the cursor: whatever matches after it is retained, or was removed before
+	// removals, or comes after newest, where the log was then.
+	after, newest models.ID
+	removals      Removals
 	// recovered tells, if that was asked, whether nothing that matched after the cursor is
 	// missing.
 	recovered *bool
@@ -49,14 +50,16 @@ func (p *PubSub) locate(ctx context.Context, patterns []models.Pattern, start mo
 	case start.All:
 		b.after = models.ID{Epoch: position.Epoch}
 	}
-	stretch, err := p.engine.Read(ctx, Query{Patterns: patterns, After: b.after, UpTo: position, Limit: 1})
+	// All that there is, so that what is not looked at here comes after these removals.
+	end := models.ID{Epoch: position.Epoch, Sequence: math.MaxUint64}
+	stretch, err := p.engine.Read(ctx, Query{Patterns: patterns, After: b.after, UpTo: end, Limit: 1})
 	if err != nil {
 		return beginning{}, err
 	}
-	b.removals = stretch.Removals
+	b.newest, b.removals = stretch.Newest, stretch.Removals
 	switch {
 	case start.Last > 0: // what is removed from here on is told
-		if b.after, err = p.engine.Tail(ctx, patterns, position, start.Last); err != nil {
+		if b.after, err = p.engine.Tail(ctx, patterns, stretch.Newest, start.Last); err != nil {
 			return beginning{}, err
 		}
 	case start.Resumes():
@@ -96,16 +99,12 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 	if err != nil {
 		return models.HistoryPage{}, err
 	}
-	position, err := p.engine.Position(ctx)
-	if err != nil {
-		return models.HistoryPage{}, err
-	}
 	page := models.HistoryPage{Messages: []*models.Message{}, Next: begin.after}
 	complete := begin.recovered == nil || *begin.recovered
 	removals := begin.removals
 	for size, more := 0, true; more && len(page.Messages) < filter.Limit && size < maxPageSize; {
 		stretch, err := p.engine.Read(ctx, Query{
-			Patterns: patterns, After: page.Next, UpTo: position,
+			Patterns: patterns, After: page.Next, UpTo: begin.newest,
 			Limit: filter.Limit - len(page.Messages), Removals: removals,
 		})
 		if err != nil {
@@ -118,7 +117,7 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 		}
 		page.Messages = append(page.Messages, stretch.Messages...)
 		page.Next = stretch.Reached
-		more = page.Next.Epoch == position.Epoch && page.Next.Sequence < position.Sequence
+		more = page.Next.Epoch == begin.newest.Epoch && page.Next.Sequence < begin.newest.Sequence
 	}
 	if filter.Start.Resumes() {
 		page.Recovered = &complete
@@ -127,7 +126,8 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 }
 
 // AwaitHistory is History that waits for a message if there is none: a long poll. While it
-// waits it is a client like any other. CodeTooManyClients and CodeShuttingDown, too.
+// waits it is a client like any other. The page has Recovered, false, also if nobody asked and
+// something was lost while it waited. CodeTooManyClients and CodeShuttingDown, too.
 func (p *PubSub) AwaitHistory(
 	ctx context.Context, by models.Caller, filter models.HistoryFilter, wait time.Duration, connection models.Connection,
 ) (models.HistoryPage, error) {
@@ -163,8 +163,8 @@ func (p *PubSub) AwaitHistory(
 			waiting = false
 		}
 	}
-	if !resumes {
-		page.Recovered = nil
+	if !resumes && page.Recovered != nil && *page.Recovered {
+		page.Recovered = nil // nobody asked
 	}
 	return page, err
 }

@@ -14,8 +14,8 @@ const (
 	topicOverhead = 1024
 )
 
-// maxRecent is how many of the topics that lost messages last the log remembers.
-const maxRecent = 16 << 10
+// maxRecent is of how many removals, the last ones, the log remembers the topics.
+const maxRecent = 4 << 10
 
 // maxEmpty and emptyShare bound the topics that are remembered though nothing of them is
 // left: in number, and as a part of the log's size.
@@ -60,7 +60,10 @@ func newLog(history History) *log {
 func (l *log) append(m *models.Message) {
 	t := l.topics[m.Topic]
 	if t == nil {
-		t = &topicLog{name: m.Topic, lost: l.forgotten}
+		t = &topicLog{name: m.Topic}
+		if l.forgotten.number > 0 {
+			t.lost = []removal{l.forgotten}
+		}
 		l.topics[t.name] = t
 		l.names.set(string(t.name), t)
 		l.size += topicOverhead
@@ -141,12 +144,13 @@ func (l *log) forgetEmpty() {
 }
 
 // losers gives the topics of all removals after the first so many, the last first, unless
-// they are too many, or it asks for all from the first one on. A topic may come more than once.
+// they are too many. It gives none to who knows of no removal: for that, marks are shorter. A
+// topic may come more than once.
 func (l *log) losers(known uint64) (topics []models.Topic, all bool) {
 	if known == 0 || l.removals > known+maxRecent {
 		return nil, false
 	}
-	topics = make([]models.Topic, 0, l.removals-known)
+	topics = make([]models.Topic, 0, min(l.removals-known, maxRecent))
 	for number := l.removals; number > known; number-- {
 		topics = append(topics, l.recent[number%maxRecent])
 	}

@@ -81,12 +81,12 @@ func (c *chronicle) split(patterns []models.Pattern, after, upTo uint64) (retain
 // excused tells whether the log may not know any more what was lost between the places of a
 // query.
 func (c *chronicle) excused(query Query) bool {
-	if f := c.m.log.forgotten; f.sequence > query.After.Sequence && f.number > query.Removals {
+	if f := c.m.log.forgotten; f.sequence > query.After.Sequence && f.number > query.Removals.Count {
 		return true
 	}
 	matches := matcher(query.Patterns)
 	for name, t := range c.m.log.topics {
-		if matches(name) && t.lost.sequence > query.UpTo.Sequence && t.lost.number > query.Removals {
+		if last := t.lastLost(); matches(name) && last.sequence > query.UpTo.Sequence && last.number > query.Removals.Count {
 			return true
 		}
 	}
@@ -163,7 +163,7 @@ func (c *chronicle) read(patterns []models.Pattern, after, upTo uint64, limit in
 		}
 		at := query.After.Sequence
 		later := slices.ContainsFunc(lost, func(sequence uint64) bool { return sequence > at })
-		if stretch.Removals != c.m.log.removals || !stretch.Lost && later || stretch.Lost && !later && !excused {
+		if stretch.Removals != (Removals{c.m.epoch, c.m.log.removals}) || !stretch.Lost && later || stretch.Lost && !later && !excused {
 			c.t.Fatalf("%+v: lost %v, of %v", query, stretch.Lost, lost)
 		}
 		if query.After = stretch.Reached; query.After.Sequence >= min(upTo, c.m.log.newest) {
@@ -348,16 +348,77 @@ func TestReadGivesUp(t *testing.T) {
 		lost            bool
 	}{
 		"from the beginning":      {0, 0, true},
-		"not all of them known":   {0, 1, false},
+		"too few of them known":   {0, maxMarks - maxRecent, true},
+		"enough of them known":    {0, maxMarks + 1 - maxRecent, false},
 		"all of them known":       {0, maxMarks + 1, false},
 		"seen beyond one of them": {maxListed + 2, 0, false},
 	} {
 		query := Query{
 			Patterns: []models.Pattern{"kept.*"}, After: log.m.id(c.after), UpTo: log.m.id(log.m.log.newest),
-			Limit: 9, Removals: c.removals,
+			Limit: 9, Removals: Removals{log.m.epoch, c.removals},
 		}
 		if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost != c.lost {
 			t.Errorf("%s: lost %v, %v", name, stretch.Lost, err)
 		}
+	}
+}
+
+// TestRecentLosers: what happened before the last removals that are remembered is not overlooked,
+// and what is known is not told.
+func TestRecentLosers(t *testing.T) {
+	log := newChronicle(t, 1, History{MaxMessagesPerTopic: 1, MaxAge: time.Hour, MaxBytes: 1 << 30})
+	for i := range maxListed + 1 {
+		log.publish(models.Topic(fmt.Sprintf("kept.%d", i)), 1)
+	}
+	log.publish("busy", 1)
+	log.publish("busy", 1)   // the first removal
+	log.publish("kept.7", 1) // the second
+	for range maxRecent {
+		log.publish("busy", 1)
+	}
+	for known, lost := range []bool{true, true, false, false} {
+		query := Query{
+			Patterns: []models.Pattern{"kept.*"}, UpTo: log.m.id(log.m.log.newest), Limit: 9,
+			Removals: Removals{log.m.epoch, uint64(known)},
+		}
+		if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost != lost {
+			t.Errorf("%d removals known: lost %v, %v", known, stretch.Lost, err)
+		}
+	}
+	// The removals of another log say nothing about this one.
+	other := Query{Patterns: []models.Pattern{"kept.*"}, UpTo: log.m.id(log.m.log.newest), Limit: 9, Removals: Removals{"other", 1 << 40}}
+	if stretch, err := log.m.Read(t.Context(), other); err != nil || !stretch.Lost {
+		t.Errorf("another log's removals: lost %v, %v", stretch.Lost, err)
+	}
+}
+
+// TestForgottenTopicsInTheirOrder: of topics that are not known any more, whichever was forgotten
+// last, the furthest loss and the latest one count.
+func TestForgottenTopicsInTheirOrder(t *testing.T) {
+	const remembered = 64
+	log := newChronicle(t, 1, History{MaxMessagesPerTopic: 10, MaxAge: time.Hour, MaxBytes: remembered * topicOverhead * emptyShare})
+	for i := range 2 * remembered {
+		log.publish(models.Topic(fmt.Sprintf("gone.%d", i)), 1)
+	}
+	// The newer ones lose their message first, the older ones later.
+	for i := 2*remembered - 1; i >= 0; i-- {
+		log.purge(models.Topic(fmt.Sprintf("gone.%d", i)))
+	}
+	log.check()
+	total := log.m.log.removals
+	for i := range 2 * remembered {
+		name := models.Topic(fmt.Sprintf("gone.%d", i))
+		for _, pattern := range []models.Pattern{models.Pattern(name), "gone.>"} {
+			query := Query{Patterns: []models.Pattern{pattern}, UpTo: log.m.id(log.m.log.newest), Limit: 9}
+			// Who knows of all that was before the purge of this one hears of it.
+			query.Removals = Removals{log.m.epoch, total - uint64(i) - 1}
+			if stretch, err := log.m.Read(t.Context(), query); err != nil || !stretch.Lost {
+				t.Errorf("%s of %s: %v, %v", pattern, name, stretch.Lost, err)
+			}
+		}
+	}
+	query := Query{Patterns: []models.Pattern{"gone.>"}, UpTo: log.m.id(log.m.log.newest), Limit: 9, Removals: Removals{log.m.epoch, total}}
+	if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost {
+		t.Errorf("all is known: lost %v, %v", stretch.Lost, err)
 	}
 }

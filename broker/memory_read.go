@@ -44,16 +44,17 @@ type reading struct {
 }
 
 // Read implements Engine. A stretch has at most 512 messages, and 256 KiB of data or one
-// message. An UpTo of another epoch is before everything in this log, and the Removals of
-// another epoch mean nothing.
+// message.
 //
 // Lost means that something was lost, but for three cases, in which it is not known any more:
 //   - Topics of which nothing is left share one mark when there are more than 10,000 of
 //     them, or than fit into a sixteenth of MaxBytes.
-//   - A topic has lost more messages beyond UpTo than it remembers: a quarter as many as it
-//     has, and eight at least.
-//   - Patterns match more than 256 topics, 16,384 topics of which nothing is missing have lost
-//     something beyond After, and there were as many removals after those that are known.
+//   - A topic has lost more messages beyond UpTo than it remembers, a quarter as many as it
+//     has, and eight at least; and since Query.Removals it has lost some of those that it
+//     remembers a few of only.
+//   - Patterns match more than 256 topics, more than 16,384 topics, whichever, have lost
+//     something beyond After, and more than 4,096 messages were removed since Query.Removals,
+//     or that is zero.
 func (m *Memory) Read(ctx context.Context, query Query) (Stretch, error) {
 	if err := ctx.Err(); err != nil {
 		return Stretch{}, err
@@ -63,11 +64,11 @@ func (m *Memory) Read(ctx context.Context, query Query) (Stretch, error) {
 	if query.UpTo.Epoch == m.epoch {
 		r.upTo = min(query.UpTo.Sequence, newest)
 	}
-	if query.After.Epoch == m.epoch {
-		r.known = query.Removals
-		if query.After.Sequence <= newest {
-			r.after = query.After.Sequence
-		}
+	if query.After.Epoch == m.epoch && query.After.Sequence <= newest {
+		r.after = query.After.Sequence
+	}
+	if query.Removals.Epoch == m.epoch {
+		r.known = query.Removals.Count
 	}
 	r.reached = r.upTo
 	if r.after < r.upTo {
@@ -80,7 +81,13 @@ func (m *Memory) Read(ctx context.Context, query Query) (Stretch, error) {
 		}
 		r.cut()
 	}
-	return Stretch{Messages: r.messages, Lost: r.lost, Removals: removals, Reached: m.id(r.reached), Newest: m.id(newest)}, nil
+	return Stretch{
+		Messages: r.messages,
+		Lost:     r.lost,
+		Removals: Removals{m.epoch, removals},
+		Reached:  m.id(r.reached),
+		Newest:   m.id(newest),
+	}, nil
 }
 
 // readTopics reads topics, a few at a time. Of each it takes its messages and what it has

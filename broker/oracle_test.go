@@ -291,12 +291,17 @@ func (a *account) judgePoll(p *poll) {
 		complete = *p.page.Recovered
 		o.judgeRecovered(patterns, p.start, p.before, p.after, complete, p.page.Next)
 	case p.page.Recovered != nil:
-		o.problem("recovered without a since")
+		o.judgeUnasked(p)
 	}
 	on := make(map[models.ID]bool)
 	last := after
 	for _, m := range p.page.Messages {
 		e := o.byID[m.ID]
+		if e != nil && e.at.life < next.life && !complete {
+			// A new log began in the midst of the page.
+			on[m.ID], a.seen[m.ID] = true, true
+			continue
+		}
 		if e == nil || e.topic != m.Topic || !p.pattern.Matches(m.Topic) || !last.before(e.at) || next.before(e.at) {
 			o.problem("a page of %s after %v up to %v has %v of %s", p.pattern, last, next, m.ID, m.Topic)
 			return
@@ -324,6 +329,17 @@ func (a *account) judgePoll(p *poll) {
 		o.problem("%d messages, at most %d were asked for", n, p.limit)
 	case n < p.limit && next.before(o.looks[p.before].newest) && p.wait == 0:
 		o.problem("a page of %s ends at %v, the log at %v", p.pattern, next, o.looks[p.before].newest)
+	}
+}
+
+// judgeUnasked: who gave no since is told nothing, unless something was lost while it waited.
+func (o *oracle) judgeUnasked(p *poll) {
+	lost := false
+	o.between([]models.Pattern{p.pattern}, place{}, o.end(), func(e *entry) {
+		lost = lost || e.goneBy(p.after) && !e.goneBy(p.before)
+	})
+	if *p.page.Recovered || p.wait == 0 || !lost && !o.slack && o.disrupted(p.after) == o.disrupted(p.before) {
+		o.problem("recovered is %v without a since, after %v", *p.page.Recovered, p.wait)
 	}
 }
 
@@ -444,6 +460,20 @@ func (c *course) pass(upTo place, except *entry) {
 	}
 }
 
+// passPerhaps is pass up to a message that may be of a replay, and so says nothing of gaps.
+func (c *course) passPerhaps(e *entry) {
+	var gaps []*due
+	for _, sub := range c.subs {
+		if sub.gap {
+			gaps = append(gaps, sub)
+		}
+	}
+	c.pass(e.at, e)
+	for _, sub := range gaps {
+		sub.gap = true
+	}
+}
+
 func (c *course) subscribed(r *request, ack frame) {
 	if ack.Recovered != nil {
 		c.o.problem("recovered without a since")
@@ -526,6 +556,8 @@ func (c *course) message(f frame) {
 			c.o.tally.live++
 			if len(c.replays) > 0 && c.o.disrupted(c.step) > 0 {
 				c.replays[0].either[e] = true
+				c.passPerhaps(e)
+				return
 			}
 			c.pass(e.at, e)
 			return

@@ -54,10 +54,11 @@ type replay struct {
 	held             []replayed
 	heldFrom, newest models.ID
 	heldSize         int
-	// known is how many messages the log had lost when the replay began, and removals how
-	// many when it was looked at last for what is missing up to target. gap tells that
-	// something is, before what comes next.
-	known, removals uint64
+	// known is up to when the client knows, or is going to be told, what is missing anywhere,
+	// and removals up to when what is missing up to target: what target moves over may have
+	// been removed before that, where delivery is late. gap tells that something is missing,
+	// before what comes next.
+	known, removals Removals
 	gap             bool
 }
 
@@ -238,10 +239,8 @@ func (s *shard) takePage(r *replay, p page) {
 	if r.isOver() {
 		return
 	}
-	r.gap = r.gap || !p.stretch.Follows(r.read)
-	r.removals = p.stretch.Removals
-	if r.read.Epoch != p.stretch.Newest.Epoch {
-		r.known = r.removals
+	if r.removals = p.stretch.Removals; !p.stretch.Follows(r.read) {
+		r.gap, r.known = true, r.removals
 	}
 	switch reached := p.stretch.Reached; reached.Epoch {
 	case r.target.Epoch:

@@ -97,6 +97,8 @@ type setting struct {
 	page       int
 	history    broker.History
 	outboxSize int
+	// slow has others come between the calls of the engine, and between publishes.
+	slow bool
 	// padding is how much longer messages are on the wire, at most.
 	padding int
 	// settled tells that everything comes to rest after each step.
@@ -121,6 +123,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 		history:    enginetest.Generous(),
 		outboxSize: 64 << 20,
 		settled:    h.chance(40),
+		slow:       h.chance(30),
 	}
 	h.setting.history.MaxMessagesPerTopic = []int{1, 3, 3, 3, 5, 1000}[h.random.IntN(6)]
 	if h.chance(10) {
@@ -156,6 +159,9 @@ func (h *history) start() {
 	if h.setting.page > 0 {
 		engine = pagedEngine{Engine: engine, page: h.setting.page}
 	}
+	if h.setting.slow {
+		engine = slowEngine{engine, h.pause}
+	}
 	var err error
 	if h.service, err = broker.New(h.t.Context(), engine, options); err != nil {
 		h.t.Fatal(err)
@@ -163,6 +169,34 @@ func (h *history) start() {
 	h.newLife()
 	h.look()
 	h.step.Add(1)
+}
+
+// pause takes a little while, if the setting is slow.
+func (h *history) pause() {
+	if h.setting.slow {
+		time.Sleep(rand.N(50 * time.Microsecond)) //nolint:gosec // a test's chance
+	}
+}
+
+// slowEngine takes its time before each call.
+type slowEngine struct {
+	broker.Engine
+	pause func()
+}
+
+func (e slowEngine) Position(ctx context.Context) (models.ID, error) {
+	e.pause()
+	return e.Engine.Position(ctx)
+}
+
+func (e slowEngine) Read(ctx context.Context, query broker.Query) (broker.Stretch, error) {
+	e.pause()
+	return e.Engine.Read(ctx, query)
+}
+
+func (e slowEngine) Tail(ctx context.Context, patterns []models.Pattern, upTo models.ID, count int) (models.ID, error) {
+	e.pause()
+	return e.Engine.Tail(ctx, patterns, upTo, count)
 }
 
 // newLife notes that the log has begun.
@@ -253,6 +287,7 @@ func (h *history) act() {
 		h.publishing.Go(func() {
 			for range count {
 				_ = h.publish(randomTopic(random))
+				h.pause()
 			}
 		})
 	case n < 39:

@@ -189,7 +189,7 @@ func TestSeamIsExact(t *testing.T) {
 			options.InFlightSize = 64 << 10
 			s := startOver(t, engine, options)
 			_, watch := s.join("t.*")
-			var publishing, coming sync.WaitGroup
+			var publishing, arriving, coming sync.WaitGroup
 			for p := range publishers {
 				publishing.Go(func() {
 					for n := range each {
@@ -204,9 +204,11 @@ func TestSeamIsExact(t *testing.T) {
 						watch.want("message")
 					}
 				}
-				coming.Go(func() { stays[i] = s.come(i) })
+				arriving.Add(1)
+				coming.Go(func() { stays[i] = s.come(i, arriving.Done) })
 			}
 			publishing.Wait()
+			arriving.Wait()
 			s.publish("t.1", `"end"`)
 			coming.Wait()
 			end, err := engine.Position(t.Context())
@@ -223,8 +225,8 @@ func TestSeamIsExact(t *testing.T) {
 	}
 }
 
-// come is a client that comes back and listens up to the end.
-func (s *service) come(i int) stay {
+// come is a client that comes back, says that it has, and listens up to the end.
+func (s *service) come(i int, arrived func()) stay {
 	c, conn := s.comer()
 	defer s.RemoveClient(c, models.CloseAbnormal)
 	st := stay{pattern: []models.Pattern{"t.1", "t.*"}[i%2]}
@@ -233,6 +235,7 @@ func (s *service) come(i int) stay {
 	position.Sequence -= min(position.Sequence, uint64(i)*20) //nolint:gosec // not negative
 	s.subscribeFrom(models.Start{Since: position}, c, st.pattern)
 	conn.wantAck(position, "true")
+	arrived()
 	st.from = position
 	for live := false; ; {
 		switch l := conn.next(); {

@@ -11,9 +11,12 @@ import (
 // minRemembered is how many of the messages that a topic has lost it remembers at least.
 const minRemembered = 8
 
-// topicLog has what is retained of one topic. It also remembers the sequences of what it
-// has lost last, up to a half as many as it has: so Read can often tell apart what was
-// lost before a place from what was lost only after it.
+// maxLost is how many of its older removals a topic remembers at most.
+const maxLost = 8
+
+// topicLog has what is retained of one topic. It also remembers what it has lost last, up to
+// a half as many messages as it has, and some of what it has lost before: so Read can often
+// tell apart what was lost before a place or a moment from what was lost only after it.
 type topicLog struct {
 	// Set when it is made, never changed.
 	name models.Topic
@@ -23,12 +26,12 @@ type topicLog struct {
 	newest atomic.Pointer[models.Message]
 
 	// Guarded by the engine's lock. The places before first are of removed messages, and
-	// numbers has the numbers of these removals. lost is the last one that is not in places
-	// any more.
+	// numbers has the numbers of these removals. lost are some that are not in places any
+	// more, the oldest first: the last one, and of the others the fewer the older they are.
 	places  []place
 	numbers []uint64
 	first   int
-	lost    removal
+	lost    []removal
 }
 
 // place is where a message stands in the log. A removed one is nil.
@@ -71,7 +74,13 @@ func (t *topicLog) removeOldest(number uint64) *models.Message {
 
 // forget forgets the first n places, which are of removed messages.
 func (t *topicLog) forget(n int) {
-	t.lost = t.removal(n - 1)
+	if len(t.lost) == maxLost {
+		for i := range maxLost / 2 {
+			t.lost[i] = t.lost[2*i+1]
+		}
+		t.lost = t.lost[:maxLost/2]
+	}
+	t.lost = append(t.lost, t.removal(n-1))
 	t.first -= n
 	t.places = dropped(t.places, n)
 	t.numbers = dropped(t.numbers, n)
@@ -93,16 +102,30 @@ func (t *topicLog) removed() removal {
 	if t.first > 0 {
 		return t.removal(t.first - 1)
 	}
-	return t.lost
+	return t.lastLost()
+}
+
+// lastLost is the last removal that is not in places any more.
+func (t *topicLog) lastLost() removal {
+	if len(t.lost) == 0 {
+		return removal{}
+	}
+	return t.lost[len(t.lost)-1]
 }
 
 // removedUpTo is the last removal of a sequence that is at most upTo. If the topic has lost
-// more beyond upTo than it remembers, that may be one which never was.
+// more beyond upTo than it remembers, that may be one which never was: then its number is that
+// of the first removal beyond upTo that it remembers.
 func (t *topicLog) removedUpTo(upTo uint64) removal {
 	if i := min(t.beyond(upTo), t.first); i > 0 {
 		return t.removal(i - 1)
 	}
-	return removal{min(t.lost.sequence, upTo), t.lost.number}
+	for _, r := range t.lost {
+		if r.sequence > upTo {
+			return removal{upTo, r.number}
+		}
+	}
+	return t.lastLost()
 }
 
 // beyond gives the index of the first place beyond a sequence.

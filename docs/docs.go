@@ -1262,7 +1262,7 @@ const docTemplate = `{
                     "example": "4kq9zt2m-1042"
                 },
                 "recovered": {
-                    "description": "Recovered is there if since was asked for: whether nothing that matched after it is\nmissing.",
+                    "description": "Recovered is there if since was asked for: whether nothing that matched after it is\nmissing. Of a poll it is there, and false, also if something was lost while it waited.",
                     "type": "boolean",
                     "example": true
                 }

@@ -13,7 +13,7 @@ type HistoryFilter struct {
 type HistoryPage struct {
 	Messages []*Message `json:"messages"`
 	// Recovered is there if since was asked for: whether nothing that matched after it is
-	// missing.
+	// missing. Of a poll it is there, and false, also if something was lost while it waited.
 	Recovered *bool `json:"recovered,omitzero" example:"true"`
 	// Next is the cursor to go on from, as since of the next page or of any transport.
 	Next ID `json:"next" swaggertype:"string" example:"4kq9zt2m-1042"`

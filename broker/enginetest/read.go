@@ -51,7 +51,7 @@ func read(t *testing.T, engine broker.Engine, patterns []models.Pattern, after, 
 			t.Fatal(err)
 		}
 		if !stretch.Follows(after) || stretch.Removals != first.Removals {
-			t.Errorf("%q after %v: lost %v with %d removals, of which %d were known at first", patterns, after, stretch.Lost, stretch.Removals, first.Removals)
+			t.Errorf("%q after %v: lost %v at %v, and %v is known", patterns, after, stretch.Lost, stretch.Removals, first.Removals)
 		}
 	}
 }
