@@ -1,0 +1,68 @@
+package handlers_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"fanfare/models"
+)
+
+// TestRefusedConnectionsAreOfAnAddressToo: who has been refused, or has left and lingers, holds a
+// connection of limits.clients. It has to count for its address, or one address takes them all.
+func TestRefusedConnectionsAreOfAnAddressToo(t *testing.T) {
+	for name, leave := range map[string]bool{"with bad tokens": false, "who leave and stay": true} {
+		t.Run(name, func(t *testing.T) {
+			const limit = 8
+			s := start(t, withAuth(t, models.Scopes{}), proxies("127.0.0.1/32"), func(s *setup) {
+				s.broker.Clients, s.carrier.Connections, s.broker.ClientsPerAddress = limit, limit, 2
+			})
+			header := http.Header{"X-Forwarded-For": {"192.0.2.1"}}
+			query := "?access_token=no"
+			if leave {
+				query = ""
+			}
+			for range 2 * limit {
+				conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+s.address+"/ws"+query, header)
+				if err != nil {
+					_ = response.Body.Close()
+					continue
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				if leave {
+					_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(patience))
+				}
+				_, _, _ = conn.ReadMessage()
+				if leave {
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+			ada := append(bearer(token("ada", nil)), "X-Forwarded-For", "192.0.2.2")
+			if a := s.do(t, "GET", "/ws", "", append(handshake(), ada...)...); a.status != http.StatusSwitchingProtocols {
+				t.Errorf("one address keeps another out: %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+// TestPromisedBodiesTakeNoMemory: what a stranger only says that it will send takes no memory.
+func TestPromisedBodiesTakeNoMemory(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const conns = 32
+	for range conns {
+		s.dialRaw(t).send(t, fmt.Sprintf("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", 8<<20))
+	}
+	time.Sleep(500 * time.Millisecond)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > conns<<20 {
+		t.Errorf("%d connections that sent one byte of a body each, and no token, take %d MiB", conns, grown>>20)
+	}
+}
