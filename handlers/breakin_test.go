@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,5 +65,17 @@ func TestPromisedBodiesTakeNoMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > conns<<20 {
 		t.Errorf("%d connections that sent one byte of a body each, and no token, take %d MiB", conns, grown>>20)
+	}
+}
+
+// TestUnknownActionIsNotLogged: an action is whatever a client writes.
+func TestUnknownActionIsNotLogged(t *testing.T) {
+	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	c := s.dial(t)
+	if got := c.askError(t, `{"action":"`+mark+strings.Repeat("x", 10_000)+`"}`); got != failure(models.CodeRateLimited, "") {
+		t.Errorf("got %s", got)
+	}
+	if log := s.log.String(); strings.Contains(log, mark) || !strings.Contains(log, "code=rate_limited") {
+		t.Errorf("the log has what the client sent, or no refusal: %.300s", log[max(0, strings.Index(log, "msg=audit")):])
 	}
 }
