@@ -79,3 +79,12 @@ func TestUnknownActionIsNotLogged(t *testing.T) {
 		t.Errorf("the log has what the client sent, or no refusal: %.300s", log[max(0, strings.Index(log, "msg=audit")):])
 	}
 }
+
+// TestRateLimitedIsNoSuccess: only an EventSource is told in a 200.
+func TestRateLimitedIsNoSuccess(t *testing.T) {
+	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	s.get(t, "/topics")
+	for _, route := range [][2]string{{"POST", "/topics/a/publish"}, {"DELETE", "/topics/a/messages"}, {"GET", "/topics/a/messages"}} {
+		checkRateLimited(t, s.do(t, route[0], route[1], "1", "Accept", "application/json, text/event-stream"))
+	}
+}

@@ -86,7 +86,8 @@ func (a *api) events(c *fiber.Ctx) error {
 // that says why and ends.
 func (a *api) answerLater(c *fiber.Ctx, err error) error {
 	e := models.AsError(err)
-	if !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
+	// Whoever asks for something else would take a 200 for a success.
+	if c.Path() != "/events" || !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
 		return err
 	}
 	if isRefusal(e.Code) {
