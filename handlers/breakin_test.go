@@ -88,3 +88,16 @@ func TestRateLimitedIsNoSuccess(t *testing.T) {
 		checkRateLimited(t, s.do(t, route[0], route[1], "1", "Accept", "application/json, text/event-stream"))
 	}
 }
+
+// TestTooManyTopicsCostNoScopes: a frame may name a quarter of a million topics, and a token have
+// hundreds of scopes. Too many are refused before each is compared with each.
+func TestTooManyTopicsCostNoScopes(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}), func(s *setup) { s.broker.Subscriptions = 2 })
+	c := s.dial(t, bearer(token("ada", grant{"subscribe": []string{"z"}}))...)
+	if got := c.askError(t, `{"action":"subscribe","topics":["z","b","z","c"],"ref":1}`); got != failure(models.CodeTooManySubscriptions, "1") {
+		t.Errorf("got %s", got)
+	}
+	if got := c.askError(t, `{"action":"subscribe","topics":["z","b","z","b"],"ref":2}`); got != failure(models.CodeForbidden, "2") {
+		t.Errorf("got %s", got)
+	}
+}

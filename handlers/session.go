@@ -115,6 +115,9 @@ func (s *session) subscribe(request models.Request) error {
 	if err != nil {
 		return err
 	}
+	if patterns, err = s.api.distinct(patterns); err != nil {
+		return err
+	}
 	by := s.client.Caller()
 	if err := by.MaySubscribe(patterns...); err != nil {
 		return err
