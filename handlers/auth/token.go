@@ -138,8 +138,8 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 		set, err := keyfunc.NewDefaultOverrideCtx(options.Context, []string{options.JWKS}, keyfunc.Override{
 			HTTPTimeout:       jwksTimeout,
 			RefreshInterval:   jwksInterval,
-			RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksRetry), 1),
-			RateLimitWaitMax:  100 * time.Millisecond, // who would have to wait longer is refused at once
+			RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1), // retry, below, is the limit
+			RateLimitWaitMax:  jwksTimeout,                  // in truth for the whole request
 			RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 				return func(_ context.Context, err error) { options.Logger.Warn("jwks_failed", "error", err) }
 			},
@@ -147,7 +147,13 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.key = set.Keyfunc
+		retry := rate.NewLimiter(rate.Every(jwksRetry), 1)
+		v.key = func(token *jwt.Token) (any, error) {
+			if kid, named := token.Header["kid"].(string); named && !knows(options.Context, set, kid) && !retry.Allow() {
+				return nil, jwt.ErrTokenUnverifiable
+			}
+			return set.Keyfunc(token)
+		}
 		return v, nil
 	}
 	key, err := ParseKey(options.Algorithms, options.Key)
@@ -156,6 +162,17 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 	}
 	v.key = func(*jwt.Token) (any, error) { return key, nil }
 	return v, nil
+}
+
+// knows tells whether a key of that name is there, without asking the provider.
+func knows(ctx context.Context, set keyfunc.Keyfunc, kid string) bool {
+	keys, _ := set.Storage().KeyReadAll(ctx)
+	for _, key := range keys {
+		if key.Marshal().KID == kid {
+			return true
+		}
+	}
+	return false
 }
 
 // verify gives the caller of a token.
