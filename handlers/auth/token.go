@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
+	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
@@ -73,6 +74,13 @@ type TokenOptions struct {
 type claims struct {
 	jwt.RegisteredClaims
 	Fanfare Grant `json:"fanfare"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Names are case-sensitive (RFC 7519, section 4), and none
+// comes twice: encoding/json would take "SUB" and "ſub" for "sub", and the last of them.
+func (c *claims) UnmarshalJSON(text []byte) error {
+	type plain claims
+	return json.Unmarshal(text, (*plain)(c))
 }
 
 // Grant is the claim "fanfare": the scopes as text.
