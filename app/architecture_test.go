@@ -72,6 +72,7 @@ func architecture() map[string]rule {
 				"fanfare/models",
 				"github.com/golang-jwt/jwt/v5",
 				"github.com/MicahParks/keyfunc/v3",
+				"github.com/go-json-experiment/json",
 				"github.com/hashicorp/golang-lru/v2",
 				"golang.org/x/time",
 			},

@@ -86,7 +86,8 @@ func (a *api) events(c *fiber.Ctx) error {
 // that says why and ends.
 func (a *api) answerLater(c *fiber.Ctx, err error) error {
 	e := models.AsError(err)
-	if !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
+	// Whoever asks for something else would take a 200 for a success.
+	if c.Path() != "/events" || !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
 		return err
 	}
 	if isRefusal(e.Code) {
@@ -129,24 +130,34 @@ func (a *api) parseListening(c *fiber.Ctx) (l listening, err error) {
 // topicParams gives the patterns of the parameters topic, each once.
 func (a *api) topicParams(c *fiber.Ctx) ([]models.Pattern, error) {
 	var patterns []models.Pattern
-	seen := make(map[models.Pattern]bool)
 	for _, text := range c.Context().QueryArgs().PeekMulti("topic") {
 		pattern, err := models.ParsePattern(string(text))
 		if err != nil {
 			return nil, err
 		}
-		if !seen[pattern] {
-			seen[pattern] = true
-			patterns = append(patterns, pattern)
-		}
+		patterns = append(patterns, pattern)
 	}
-	switch {
-	case len(patterns) == 0:
+	if len(patterns) == 0 {
 		return nil, models.Errorf(models.CodeInvalidTopic, "topic is missing")
-	case len(patterns) > a.Subscriptions:
-		return nil, models.Errorf(models.CodeTooManySubscriptions, "a client has at most %d subscriptions", a.Subscriptions)
 	}
-	return patterns, nil
+	return a.distinct(patterns)
+}
+
+// distinct gives the patterns in their order, each once, unless there are more than a client may be
+// subscribed to. It comes before anything that takes time for each of them.
+func (a *api) distinct(patterns []models.Pattern) (once []models.Pattern, err error) {
+	seen := make(map[models.Pattern]bool)
+	for _, pattern := range patterns {
+		if seen[pattern] {
+			continue
+		}
+		if len(once) == a.Subscriptions {
+			return nil, models.Errorf(models.CodeTooManySubscriptions, "a client has at most %d subscriptions", a.Subscriptions)
+		}
+		seen[pattern] = true
+		once = append(once, pattern)
+	}
+	return once, nil
 }
 
 // subscribeAck acknowledges a subscription to the patterns.

@@ -34,9 +34,13 @@ func (s *session) Receive(payload []byte, binary bool) {
 	}
 }
 
-// failed writes down that something was refused for who asked for it.
+// failed writes down that something was refused for who asked for it. An action that is not known
+// can be anything, of any length.
 func (s *session) failed(act models.Action, err error) {
 	if code := models.AsError(err).Code; isRefusal(code) {
+		if !act.IsKnown() {
+			act = "unknown"
+		}
 		s.api.refusals.log(s.api.Logger, "act", act, "code", code, "by", s.client.Caller(), "client_id", s.client.ID())
 	}
 }
@@ -109,6 +113,9 @@ func misplaced(request models.Request) (field string, action models.Action) {
 func (s *session) subscribe(request models.Request) error {
 	patterns, err := requestPatterns(request)
 	if err != nil {
+		return err
+	}
+	if patterns, err = s.api.distinct(patterns); err != nil {
 		return err
 	}
 	by := s.client.Caller()

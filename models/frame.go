@@ -18,6 +18,16 @@ const (
 	ActionPing        Action = "ping"
 )
 
+// IsKnown tells whether it is one of them.
+func (a Action) IsKnown() bool {
+	switch a {
+	case ActionSubscribe, ActionUnsubscribe, ActionPublish, ActionPresence, ActionAuth, ActionPing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Ref is what a client put into a request to know its answer again: a JSON string or
 // number, echoed as it came. Nil is no ref.
 type Ref = jsontext.Value

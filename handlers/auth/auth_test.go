@@ -349,3 +349,20 @@ func TestVerifiedTokensAreLookedAtAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestJWKSThatIsSlow: a provider on the Internet takes longer than 100 ms, and its new keys count all
+// the same when a token names them.
+func TestJWKSThatIsSlow(t *testing.T) {
+	p := newProvider(t)
+	handle := p.Config.Handler
+	p.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(200 * time.Millisecond)
+		handle.ServeHTTP(w, r)
+	})
+	a := p.authenticator(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	p.set(func() { p.keys["new"] = key })
+	if by, err := a.Authenticate(sign(t, "RS256", key, "new")); err != nil || by.User != "ada" {
+		t.Errorf("%+v, %v", by, err)
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
+	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
@@ -73,6 +74,13 @@ type TokenOptions struct {
 type claims struct {
 	jwt.RegisteredClaims
 	Fanfare Grant `json:"fanfare"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Names are case-sensitive (RFC 7519, section 4), and none
+// comes twice: encoding/json would take "SUB" and "ſub" for "sub", and the last of them.
+func (c *claims) UnmarshalJSON(text []byte) error {
+	type plain claims
+	return json.Unmarshal(text, (*plain)(c))
 }
 
 // Grant is the claim "fanfare": the scopes as text.
@@ -138,8 +146,8 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 		set, err := keyfunc.NewDefaultOverrideCtx(options.Context, []string{options.JWKS}, keyfunc.Override{
 			HTTPTimeout:       jwksTimeout,
 			RefreshInterval:   jwksInterval,
-			RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksRetry), 1),
-			RateLimitWaitMax:  100 * time.Millisecond, // who would have to wait longer is refused at once
+			RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1), // retry, below, is the limit
+			RateLimitWaitMax:  jwksTimeout,                  // in truth for the whole request
 			RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 				return func(_ context.Context, err error) { options.Logger.Warn("jwks_failed", "error", err) }
 			},
@@ -147,7 +155,13 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 		if err != nil {
 			return nil, err
 		}
-		v.key = set.Keyfunc
+		retry := rate.NewLimiter(rate.Every(jwksRetry), 1)
+		v.key = func(token *jwt.Token) (any, error) {
+			if kid, named := token.Header["kid"].(string); named && !knows(options.Context, set, kid) && !retry.Allow() {
+				return nil, jwt.ErrTokenUnverifiable
+			}
+			return set.Keyfunc(token)
+		}
 		return v, nil
 	}
 	key, err := ParseKey(options.Algorithms, options.Key)
@@ -156,6 +170,17 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 	}
 	v.key = func(*jwt.Token) (any, error) { return key, nil }
 	return v, nil
+}
+
+// knows tells whether a key of that name is there, without asking the provider.
+func knows(ctx context.Context, set keyfunc.Keyfunc, kid string) bool {
+	keys, _ := set.Storage().KeyReadAll(ctx)
+	for _, key := range keys {
+		if key.Marshal().KID == kid {
+			return true
+		}
+	}
+	return false
 }
 
 // verify gives the caller of a token.

@@ -1,0 +1,103 @@
+package handlers_test
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"fanfare/models"
+)
+
+// TestRefusedConnectionsAreOfAnAddressToo: who has been refused, or has left and lingers, holds a
+// connection of limits.clients. It has to count for its address, or one address takes them all.
+func TestRefusedConnectionsAreOfAnAddressToo(t *testing.T) {
+	for name, leave := range map[string]bool{"with bad tokens": false, "who leave and stay": true} {
+		t.Run(name, func(t *testing.T) {
+			const limit = 8
+			s := start(t, withAuth(t, models.Scopes{}), proxies("127.0.0.1/32"), func(s *setup) {
+				s.broker.Clients, s.carrier.Connections, s.broker.ClientsPerAddress = limit, limit, 2
+			})
+			header := http.Header{"X-Forwarded-For": {"192.0.2.1"}}
+			query := "?access_token=no"
+			if leave {
+				query = ""
+			}
+			for range 2 * limit {
+				conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+s.address+"/ws"+query, header)
+				if err != nil {
+					_ = response.Body.Close()
+					continue
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				if leave {
+					_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(patience))
+				}
+				_, _, _ = conn.ReadMessage()
+				if leave {
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+			ada := append(bearer(token("ada", nil)), "X-Forwarded-For", "192.0.2.2")
+			if a := s.do(t, "GET", "/ws", "", append(handshake(), ada...)...); a.status != http.StatusSwitchingProtocols {
+				t.Errorf("one address keeps another out: %d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+// TestPromisedBodiesTakeNoMemory: what a stranger only says that it will send takes no memory.
+func TestPromisedBodiesTakeNoMemory(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const conns = 32
+	for range conns {
+		s.dialRaw(t).send(t, fmt.Sprintf("POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", 8<<20))
+	}
+	time.Sleep(500 * time.Millisecond)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > conns<<20 {
+		t.Errorf("%d connections that sent one byte of a body each, and no token, take %d MiB", conns, grown>>20)
+	}
+}
+
+// TestUnknownActionIsNotLogged: an action is whatever a client writes.
+func TestUnknownActionIsNotLogged(t *testing.T) {
+	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	c := s.dial(t)
+	if got := c.askError(t, `{"action":"`+mark+strings.Repeat("x", 10_000)+`"}`); got != failure(models.CodeRateLimited, "") {
+		t.Errorf("got %s", got)
+	}
+	if log := s.log.String(); strings.Contains(log, mark) || !strings.Contains(log, "code=rate_limited") {
+		t.Errorf("the log has what the client sent, or no refusal: %.300s", log[max(0, strings.Index(log, "msg=audit")):])
+	}
+}
+
+// TestRateLimitedIsNoSuccess: only an EventSource is told in a 200.
+func TestRateLimitedIsNoSuccess(t *testing.T) {
+	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	s.get(t, "/topics")
+	for _, route := range [][2]string{{"POST", "/topics/a/publish"}, {"DELETE", "/topics/a/messages"}, {"GET", "/topics/a/messages"}} {
+		checkRateLimited(t, s.do(t, route[0], route[1], "1", "Accept", "application/json, text/event-stream"))
+	}
+}
+
+// TestTooManyTopicsCostNoScopes: a frame may name a quarter of a million topics, and a token have
+// hundreds of scopes. Too many are refused before each is compared with each.
+func TestTooManyTopicsCostNoScopes(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}), func(s *setup) { s.broker.Subscriptions = 2 })
+	c := s.dial(t, bearer(token("ada", grant{"subscribe": []string{"z"}}))...)
+	if got := c.askError(t, `{"action":"subscribe","topics":["z","b","z","c"],"ref":1}`); got != failure(models.CodeTooManySubscriptions, "1") {
+		t.Errorf("got %s", got)
+	}
+	if got := c.askError(t, `{"action":"subscribe","topics":["z","b","z","b"],"ref":2}`); got != failure(models.CodeForbidden, "2") {
+		t.Errorf("got %s", got)
+	}
+}
