@@ -7,7 +7,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofiber/fiber/v2"
-	"github.com/valyala/fasthttp"
 
 	"fanfare/models"
 )
@@ -17,15 +16,6 @@ const (
 	maxBatch     = 1000
 	maxBatchSize = 8 << 20
 )
-
-// isBatch tells whether a request is for publishBatch.
-func isBatch(header *fasthttp.RequestHeader) bool {
-	if !header.IsPost() {
-		return false
-	}
-	var uri fasthttp.URI
-	return uri.Parse(header.Host(), header.RequestURI()) == nil && string(uri.Path()) == "/publish"
-}
 
 // batch is the body of POST /publish, for Swagger UI.
 type batch struct { //nolint:unused // by the comment of publishBatch
@@ -73,7 +63,7 @@ func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err := caller(c).MayPublishSome(); err != nil {
 		return err
 	}
-	body, err := plainBody(c)
+	body, err := a.bodies.read(c, maxBatchSize)
 	if err != nil {
 		return err
 	}

@@ -184,10 +184,14 @@ func TestLargestBatch(t *testing.T) {
 	if a := absolute.answer(t, "POST"); a.status != 200 {
 		t.Errorf("with the server's name: %d %.100s", a.status, a.body)
 	}
-	for _, path := range []string{"/topics/publish/publish", "/topics/a/publish", "/publish/", "/publishx"} {
+	for _, path := range []string{"/topics/publish/publish", "/topics/a/publish"} {
 		s.do(t, "POST", path, body).checkProblem(t, 413, models.CodePayloadTooLarge)
 	}
-	s.do(t, "PUT", "/publish", body).checkProblem(t, 413, models.CodePayloadTooLarge)
+	// What no route wants is read to its end and thrown away.
+	for _, path := range []string{"/publish/", "/publishx"} {
+		s.do(t, "POST", path, body).checkProblem(t, 404, models.CodeNotFound)
+	}
+	s.do(t, "PUT", "/publish", body).checkProblem(t, 405, models.CodeMethodNotAllowed)
 }
 
 // When the server can take no more, it does not try what is left.

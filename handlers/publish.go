@@ -47,7 +47,7 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if err := caller(c).MayPublish(topic); err != nil {
 		return err
 	}
-	body, err := plainBody(c)
+	body, err := a.bodies.read(c, a.MessageSize)
 	if err != nil {
 		return err
 	}
@@ -67,18 +67,6 @@ func (a *api) publish(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	c.Response().SetBodyRaw(append(receipt.AppendJSON(nil), '\n'))
 	return nil
-}
-
-// plainBody gives the body as it came. One with an encoding is refused: Fiber would inflate
-// it, however large it becomes.
-func plainBody(c *fiber.Ctx) ([]byte, error) {
-	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
-		if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
-			c.Set(fiber.HeaderAcceptEncoding, "identity")
-			return nil, models.Errorf(models.CodeUnsupportedEncoding, "the body must come without Content-Encoding")
-		}
-	}
-	return c.Request().Body(), nil
 }
 
 // exampleMessage is what Swagger UI offers to publish.

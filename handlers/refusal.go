@@ -3,7 +3,6 @@ package handlers
 import (
 	"bytes"
 	"errors"
-	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -13,16 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"fanfare/models"
-)
-
-// A request that is refused before all of it was read is read on for a while before the
-// answer, so that a client that sends first and reads later gets to see it: closing a
-// socket with unread bytes resets the connection.
-const (
-	drainSize = 8 << 20
-	drainTime = 2 * time.Second
-	// drainPause is how long a client may pause before it is taken to be through.
-	drainPause = 250 * time.Millisecond
 )
 
 // drainRefused reads on before the answer to a request that fasthttp refuses: after it
@@ -37,39 +26,19 @@ func (a *api) drainRefused(app *fiber.App) {
 			return
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			drain(ctx.Conn())
+			_ = ctx.Conn().SetReadDeadline(time.Now().Add(drainPause))
+			drain(ctx.Conn(), ctx.Conn())
 		}
 		_ = ctx.Conn().SetWriteDeadline(time.Now().Add(a.WriteTimeout))
 		answer(ctx, err)
 	}
 }
 
-func drain(conn net.Conn) {
-	end := time.Now().Add(drainTime)
-	buf := make([]byte, 16<<10)
-	for left := drainSize; left > 0; {
-		pause := min(drainPause, time.Until(end))
-		if conn.SetReadDeadline(time.Now().Add(pause)) != nil {
-			return
-		}
-		n, err := conn.Read(buf)
-		if err != nil {
-			return
-		}
-		left -= n
-	}
-}
-
-// limitBodies bounds what follows a request's header: in time, and in size if the request
-// may have more than others. Until then it is fasthttp's ReadTimeout that counts, from
-// connecting or from the first byte of a later request.
+// limitBodies bounds the time of what follows a request's header. Until then it is fasthttp's
+// ReadTimeout that counts, from connecting or from the first byte of a later request.
 func limitBodies(app *fiber.App, timeout time.Duration) {
-	app.Server().HeaderReceived = func(header *fasthttp.RequestHeader) fasthttp.RequestConfig {
-		limits := fasthttp.RequestConfig{ReadTimeout: timeout}
-		if isBatch(header) {
-			limits.MaxRequestBodySize = maxBatchSize
-		}
-		return limits
+	app.Server().HeaderReceived = func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
+		return fasthttp.RequestConfig{ReadTimeout: timeout}
 	}
 }
 

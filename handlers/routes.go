@@ -57,6 +57,7 @@ type api struct {
 	Options
 	requestIDs *requestIDs
 	refusals   *refusals
+	bodies     bodies
 	// requests and publishes are Options.Requests and Options.Publishes.
 	requests, publishes *rates
 	// everything is what callers may do without authentication.
@@ -68,14 +69,14 @@ func New(options Options) *fiber.App {
 	a := &api{
 		Options:    options,
 		requestIDs: newRequestIDs(),
-		refusals:   newRefusals(),
+		refusals:   newRefusals(), bodies: newBodies(),
 		requests:   newRates(options.Requests, "requests and frames"),
 		publishes:  newRates(options.Publishes, "messages"),
 		everything: models.AllScopes(),
 	}
 	app := fiber.New(fiber.Config{
 		AppName:               "Fanfare",
-		BodyLimit:             options.MessageSize,
+		StreamRequestBody:     true, // bodies are read when it is known who sends them
 		CaseSensitive:         true,
 		StrictRouting:         true,
 		DisableStartupMessage: true,
@@ -124,6 +125,7 @@ func New(options Options) *fiber.App {
 	app.Server().KeepHijackedConns = !options.Carrier.CopiesDescriptors()
 	limitBodies(app, options.ReadTimeout)
 	refuseUnknownMethods(app)
+	drainBodies(app)
 	a.drainRefused(app)
 	return app
 }
