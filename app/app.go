@@ -92,12 +92,13 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	a.carrier, err = transport.New(transport.Options{
-		Mode:        config.transportMode(),
-		Connections: a.clients,
-		FrameSize:   frameSize,
-		Silence:     config.Transport.PingInterval + config.Transport.PongTimeout,
-		Linger:      min(closeLinger, config.Server.ShutdownTimeout/3),
-		Logger:      logger,
+		Mode:                  config.transportMode(),
+		Connections:           a.clients,
+		ConnectionsPerNetwork: config.Limits.ClientsPerAddress,
+		FrameSize:             frameSize,
+		Silence:               config.Transport.PingInterval + config.Transport.PongTimeout,
+		Linger:                min(closeLinger, config.Server.ShutdownTimeout/3),
+		Logger:                logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
@@ -106,6 +107,7 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 		PubSub:         a.pubsub,
 		Logger:         logger,
 		Auth:           authenticator,
+		LocalHosts:     config.isLocal(),
 		AuthTimeout:    authTimeout,
 		Ready:          a.ready,
 		AllowedOrigins: config.Server.AllowedOrigins,

@@ -63,7 +63,8 @@ func architecture() map[string]rule {
 				"github.com/google/uuid",
 				"github.com/prometheus/client_golang",
 				"github.com/prometheus/common",
-				"golang.org/x/time",
+				"golang.org/x/sync", // the budget of bodies
+				"golang.org/x/time", // rates
 			},
 			tests: []string{anything},
 		},
@@ -71,6 +72,7 @@ func architecture() map[string]rule {
 			imports: []string{
 				"fanfare/models",
 				"github.com/golang-jwt/jwt/v5",
+				"github.com/MicahParks/jwkset",
 				"github.com/MicahParks/keyfunc/v3",
 				"github.com/go-json-experiment/json",
 				"github.com/hashicorp/golang-lru/v2",

@@ -126,6 +126,11 @@ func warnings(cfg Config) (found []string) {
 	if cfg.Auth.JWT.JWKSURL != "" && cfg.Auth.JWT.Audience == "" {
 		found = append(found, "auth.jwt.audience is not set: tokens that were made for other services are taken, if their keys are in the same place")
 	}
+	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
+		if slices.Contains(cfg.Server.TrustedProxies, everybody) {
+			found = append(found, "server.trusted_proxies has "+everybody+": everybody may pretend to come from anywhere")
+		}
+	}
 	if host, _, err := net.SplitHostPort(cfg.Server.Address); err == nil && !isLoopback(host) && !cfg.Server.TLS.enabled() {
 		found = append(found, "server.address can be reached by others, without TLS: tokens and messages can be read on"+
 			" the way, unless there is a proxy with TLS in front and nobody gets past it")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -16,6 +17,13 @@ import (
 // isOn tells whether anything is said of who may do what.
 func (c AuthConfig) isOn() bool {
 	return c.JWT.isOn() || len(c.APIKeys) > 0 || len(c.Anonymous.Subscribe) > 0 || len(c.Anonymous.Publish) > 0
+}
+
+// isLocal tells whether the server is for this machine alone: nothing reaches it from elsewhere, not
+// by a proxy either.
+func (c Config) isLocal() bool {
+	host, _, err := net.SplitHostPort(c.Server.Address)
+	return err == nil && isLoopback(host) && len(c.Server.TrustedProxies) == 0
 }
 
 func (c JWTConfig) isOn() bool {
@@ -136,7 +144,7 @@ func (v *validator) jwt(c JWTConfig) {
 func (v *validator) jwks(c JWTConfig) {
 	u, err := url.Parse(c.JWKSURL)
 	if safe := err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())); !safe || u.Host == "" {
-		v.want("auth.jwt.jwks_url", c.JWKSURL, "a URL that begins with https://, or is of this machine")
+		v.mistake("auth.jwt.jwks_url", errors.New("want a URL that begins with https://, or is of this machine"))
 	}
 	for _, name := range c.Algorithms {
 		if auth.IsSymmetric(name) {

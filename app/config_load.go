@@ -92,6 +92,8 @@ func (l *configLoader) loadFile(name string) error {
 			l.mistake("%s: unknown key in %s", key, name)
 		case isSection && (value == nil || isMap):
 			// Nothing in it: all its keys are commented out.
+		case isSection && strings.HasPrefix(key, "auth"): // it may be a secret in the wrong place
+			l.mistake("%s: want keys below it, such as %s.%s", key, key, known.MapKeys(key)[0])
 		case isSection:
 			l.mistake("%s: %w", key, wantError(value, "keys below it, such as "+key+"."+known.MapKeys(key)[0]))
 		case value == nil:

@@ -161,6 +161,43 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 	}
 }
 
+// Nothing reaches a server from elsewhere that listens on loopback and has no proxy.
+func TestConfigIsLocal(t *testing.T) {
+	for name, c := range map[string]struct {
+		address string
+		proxies []string
+		want    bool
+	}{
+		"loopback":          {"127.0.0.1:1", nil, true},
+		"localhost":         {"localhost:1", nil, true},
+		"loopback, a proxy": {"127.0.0.1:1", []string{"127.0.0.1"}, false},
+		"every address":     {":1", nil, false},
+		"another address":   {"192.0.2.1:1", nil, false},
+	} {
+		cfg := DefaultConfig()
+		cfg.Server.Address, cfg.Server.TrustedProxies = c.address, c.proxies
+		if got := cfg.isLocal(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A secret that stands in the wrong place is not repeated.
+func TestConfigRepeatsNoSecret(t *testing.T) {
+	for name, document := range map[string]string{
+		"a level too high":    "auth: {jwt: s3cret}",
+		"two levels":          "auth: s3cret",
+		"a list":              "auth: {jwt: {algorithms: [HS256], key: [s3cret]}}",
+		"a password in a URL": "auth: {jwt: {algorithms: [RS256], jwks_url: 'http://me:s3cret@example.com'}}",
+		"a key that is short": "auth: {jwt: {algorithms: [HS256], key: s3cret}}",
+		"keys as text":        "auth: {api_keys: 's3cret: ['}",
+	} {
+		if _, err := LoadConfig(ConfigSources{File: writeConfig(t, document)}); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestConfigPrecedence(t *testing.T) {
 	file := writeConfig(t, `
 server: {address: "127.0.0.1:1001", read_timeout: 11s, idle_timeout: 12s}

@@ -85,6 +85,27 @@ func (p *presence) leave(c *Client, removed []*subscription, shards []*shard) {
 	}
 }
 
+// rename has a client act for another caller. Where that has another name, the member of the old
+// one leaves, and another joins.
+func (p *presence) rename(c *Client, by models.Caller, shards []*shard) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := c.member()
+	c.caller.Store(&by)
+	if !c.isMember() || before.User == by.User {
+		return
+	}
+	for _, sub := range c.subscriptions {
+		if !sub.pattern.HasWildcard() {
+			topic := models.Topic(sub.pattern)
+			p.tellLocked(models.NewLeave(topic, before), shards)
+			p.tellLocked(models.NewJoin(topic, c.member()), shards)
+		}
+	}
+}
+
 // watch makes subscriptions ones that watch, or that do not. For those that do it gives
 // the members of the moment: what changes from then on is held back until sendMembers.
 func (p *presence) watch(c *Client, subs []*subscription, watches bool) *members {

@@ -11,7 +11,7 @@ import (
 // says. What that may not subscribe to ends: a notice says so, before the ack. It returns when
 // the client's shard has queued the ack. CodeNotFound if the client is gone.
 func (p *PubSub) Renew(ctx context.Context, by models.Caller, c *Client, ack models.Ack) error {
-	c.caller.Store(&by)
+	p.dispatcher.presence.rename(c, by, p.shards)
 	if !p.expire(c, by) {
 		return errGone()
 	}

@@ -129,3 +129,39 @@ func TestRenewedForLess(t *testing.T) {
 		}
 	})
 }
+
+// TestRenamedMember: who watches sees the member of the old name leave, and one of the new name join.
+func TestRenamedMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, defaults())
+		watcher, watch := s.comeAs(reader("eve", time.Time{}, ">"))
+		if err := s.Subscribe(t.Context(), models.Caller{}, watcher, []models.Pattern{"room.*"}, models.SubscribeOptions{Presence: true}, models.Ack{Type: "ack"}); err != nil {
+			t.Fatal(err)
+		}
+		watch.want("ack")
+		client, conn := s.comeAs(reader("", time.Time{}, ">"))
+		s.subscribe(client, "room.1", "room.*")
+		conn.want("ack")
+		changes := func(want ...string) {
+			t.Helper()
+			for _, w := range want {
+				l := watch.next()
+				if got := l.Type + " " + l.User; got != w || l.Topic != "room.1" || l.ClientID != client.ID() {
+					t.Errorf("got %+v, want %s", l, w)
+				}
+			}
+		}
+		changes("join ")
+		renew := func(user string) {
+			t.Helper()
+			if err := s.Renew(t.Context(), reader(user, time.Time{}, ">"), client, models.Ack{Type: "ack"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		renew("ada")
+		changes("leave ", "join ada")
+		renew("ada")
+		s.RemoveClient(client, models.CloseNormal)
+		changes("leave ada")
+	})
+}

@@ -186,7 +186,7 @@ func (a *api) serveEvents(hijacked net.Conn, l listening) {
 			_ = a.PubSub.Disconnect(ctx, l.by, client.ID(), models.CloseInternal)
 		}
 	}()
-	conn, err := a.Carrier.AcceptOneWay(hijacked, l.format)
+	conn, err := a.Carrier.AcceptOneWay(hijacked, l.by.Address, l.format)
 	if err != nil {
 		a.Logger.Warn("connection_refused", "error", err, "caller", l.by)
 		_ = hijacked.Close()

@@ -15,22 +15,33 @@ import (
 // guard stands before every route. A browser's request from another origin is refused,
 // whatever it does; only following a link to one of the server's pages is not.
 //
-// Without authentication only programs of this machine and the server's own pages come in:
-//
-//   - The Host must be loopback, or a foreign name that was pointed at this address
-//     (DNS rebinding) would make its pages "same origin".
-//   - A request that a proxy forwarded is refused: it may come from anywhere.
+// Without authentication, and on a server that is for this machine alone, the Host must be loopback, or a foreign name that
+// was pointed at this address (DNS rebinding) would make its pages "same origin". Without
+// authentication a request that a proxy forwarded is refused, too: it may come from anywhere.
 func (a *api) guard(c *fiber.Ctx) error {
+	err := a.refusal(c)
+	if err == nil {
+		return c.Next()
+	}
+	if limited := a.requests.take(caller(c)); limited != nil {
+		return limited
+	}
+	return err
+}
+
+// refusal is why the guard does not let a request in, or nil.
+func (a *api) refusal(c *fiber.Ctx) error {
 	switch {
 	// The first is the request target's, if that names one.
-	case a.Auth == nil && (!isLoopbackHost(c.Context().Host()) || !isLoopbackHost(c.Request().Header.Host())):
-		return forbidden("without authentication, the Host must be localhost or a loopback address")
+	case (a.Auth == nil || a.LocalHosts) && (!isLoopbackHost(c.Context().Host()) || !isLoopbackHost(c.Request().Header.Host())):
+		return forbidden("the Host must be localhost or a loopback address; behind a proxy, see server.trusted_proxies")
 	case a.Auth == nil && isForwarded(c):
 		return forbidden("without authentication, requests through a proxy are refused")
 	case !a.isFriendlyOrigin(c) && !isLinkToPage(c):
 		return forbidden("requests of pages from another origin are refused; see server.allowed_origins")
+	default:
+		return nil
 	}
-	return c.Next()
 }
 
 func forbidden(message string) error {

@@ -302,3 +302,29 @@ func TestGuardOfTheHandshake(t *testing.T) {
 		})
 	}
 }
+
+// TestLocalHosts: a server that is for its own machine refuses other host names, also where it knows
+// its callers: a foreign name may have been pointed at it. Elsewhere it has to be reached by its name.
+func TestLocalHosts(t *testing.T) {
+	for name, local := range map[string]bool{"for this machine": true, "for others": false} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, withAuth(t, models.Scopes{Publish: []models.Pattern{"open"}}), func(s *setup) { s.handlers.LocalHosts = local })
+			s.publish(t, "open", "1")
+			a := s.do(t, "POST", "/topics/open/publish", "1", "Host", "evil.test", "Origin", "http://evil.test")
+			if local {
+				a.checkProblem(t, http.StatusForbidden, models.CodeForbidden)
+			} else if a.status != http.StatusOK {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+}
+
+// TestRefusedOriginsAreCounted like any other request.
+func TestRefusedOriginsAreCounted(t *testing.T) {
+	s := start(t, func(s *setup) { s.handlers.Requests = slowly(2) })
+	for range 2 {
+		s.do(t, "GET", "/topics", "", "Origin", "https://evil.test").checkProblem(t, http.StatusForbidden, models.CodeForbidden)
+	}
+	checkRateLimited(t, s.do(t, "GET", "/topics", "", "Origin", "https://evil.test"))
+}

@@ -35,6 +35,9 @@ type Options struct {
 	// AllowedOrigins may use the server from a browser, besides its own pages. Each is
 	// scheme://host[:port], in lower case.
 	AllowedOrigins []string
+	// LocalHosts tells that the server is for this machine alone, so that requests to other names
+	// are refused. Without Auth they always are.
+	LocalHosts bool
 	// TrustedProxies may say where requests come from, by X-Forwarded-For, and by which scheme,
 	// by X-Forwarded-Proto. Whoever has such an address can pretend to be anywhere.
 	TrustedProxies []netip.Prefix

@@ -172,7 +172,7 @@ func TestTooLargeBodyIsAnsweredToThoseWhoReadLate(t *testing.T) {
 			header: "Transfer-Encoding: chunked\r\n",
 			body:   strings.Repeat("10000\r\n"+body[:1<<16]+"\r\n", size>>16) + "0\r\n\r\n",
 		},
-		"one chunk":     {header: "Transfer-Encoding: chunked\r\n", body: fmt.Sprintf("%x\r\n", size) + body + "\r\n0\r\n\r\n"},
+		"one chunk":  {header: "Transfer-Encoding: chunked\r\n", body: fmt.Sprintf("%x\r\n", size) + body + "\r\n0\r\n\r\n"},
 		"huge claim": {header: "Content-Length: 9000000000000000000\r\n", body: body},
 		"asks before it sends": {
 			header: fmt.Sprintf("Content-Length: %d\r\nExpect: 100-continue\r\n", size), body: body, status100: true,

@@ -58,10 +58,7 @@ func (a *api) admitsClient(c *fiber.Ctx) error {
 	if err := a.PubSub.AdmitsClient(c.UserContext(), caller(c)); err != nil {
 		return err
 	}
-	if !a.Carrier.HasRoom() {
-		return models.ErrTooManyClients()
-	}
-	return nil
+	return a.Carrier.Admits(caller(c).Address)
 }
 
 // staysOpen tells whether the connection can outlive the request. After any other,
@@ -109,7 +106,7 @@ func (a *api) connectionPanicked(cause any) {
 func (a *api) serveWebSocket(ws *websocket.Conn) {
 	by, _ := ws.Locals(callerKey).(models.Caller)
 	refusal, _ := ws.Locals(refusalKey).(*models.Error)
-	conn, err := a.Carrier.Accept(ws.Conn)
+	conn, err := a.Carrier.Accept(ws.Conn, by.Address)
 	if err != nil {
 		a.Logger.Warn("connection_refused", "error", err, "caller", by)
 		_ = ws.NetConn().Close()

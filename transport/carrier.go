@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/fasthttp/websocket"
 
@@ -34,10 +36,11 @@ const (
 	ModeGoroutine Mode = "goroutine"
 )
 
-// Options configures a Carrier. Every field but Connections must be set.
+// Options configures a Carrier. Every field but these two must be set.
 type Options struct {
-	// Connections bounds the connections, those that linger included; 0 for no limit.
-	Connections int
+	// Connections bounds the connections, those that linger included, and ConnectionsPerNetwork
+	// those from one network, as models.Network has it; 0 for no limit.
+	Connections, ConnectionsPerNetwork int
 	// Mode is how sockets are read.
 	Mode Mode
 	// FrameSize bounds a message from a peer, in bytes. More closes with 1009.
@@ -66,22 +69,24 @@ type Carrier struct {
 	done    chan struct{}
 	workers sync.WaitGroup
 
-	// mu guards live, and closing: once it is set, none is added. emptied is closed when
-	// the last has gone.
-	mu      sync.Mutex
-	live    int
-	closing bool
-	emptied chan struct{}
+	// mu guards live, of which networks has those of each if that is limited, and closing: once
+	// it is set, none is added. emptied is closed when the last has gone.
+	mu       sync.Mutex
+	live     int
+	networks map[network]int
+	closing  bool
+	emptied  chan struct{}
 }
 
 // New starts a Carrier. It must be closed.
 func New(options Options) (*Carrier, error) {
 	t := &Carrier{
-		options: options,
-		wheel:   newWheel(options.Silence, options.Linger),
-		lenders: new(lenders),
-		done:    make(chan struct{}),
-		emptied: make(chan struct{}),
+		options:  options,
+		wheel:    newWheel(options.Silence, options.Linger),
+		lenders:  new(lenders),
+		done:     make(chan struct{}),
+		networks: make(map[network]int),
+		emptied:  make(chan struct{}),
 	}
 	if options.Mode == ModeEpoll || options.Mode == ModeAuto && hasEpoll {
 		for range runtime.GOMAXPROCS(0) {
@@ -103,10 +108,10 @@ func New(options Options) (*Carrier, error) {
 // and left for whoever made them to close. Otherwise they are taken themselves.
 func (t *Carrier) CopiesDescriptors() bool { return len(t.loops) > 0 }
 
-// Accept takes over a connection after its WebSocket handshake: nothing else may read
-// from it or write to it any more. The Conn must be served. It fails when no descriptor is
-// left, in ModeEpoll for what is no TCP socket, and after Close.
-func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
+// Accept takes over a connection after its WebSocket handshake, from an address: nothing else
+// may read from it or write to it any more. The Conn must be served. It fails when there are too
+// many, when no descriptor is left, in ModeEpoll for what is no TCP socket, and after Close.
+func (t *Carrier) Accept(ws *websocket.Conn, address string) (*Conn, error) {
 	hijacked := ws.NetConn()
 	// What the peer has sent behind its handshake was read with it.
 	early, err := readBuffered(hijacked)
@@ -114,33 +119,34 @@ func (t *Carrier) Accept(ws *websocket.Conn) (*Conn, error) {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	return t.takeOver(hijacked, &Conn{
-		parser: parser{limit: t.options.FrameSize},
-		early:  early,
+		network: t.network(address),
+		parser:  parser{limit: t.options.FrameSize},
+		early:   early,
 	})
 }
 
 // AcceptOneWay is Accept for a connection whose peer has nothing more to say after its
 // request: what it still sends is thrown away. To hang up is its goodbye, and when the
 // Conn is closed its session is over: the peer answers no close frame.
-func (t *Carrier) AcceptOneWay(hijacked net.Conn, format models.Format) (*Conn, error) {
-	return t.takeOver(hijacked, &Conn{oneWay: format})
+func (t *Carrier) AcceptOneWay(hijacked net.Conn, address string, format models.Format) (*Conn, error) {
+	return t.takeOver(hijacked, &Conn{network: t.network(address), oneWay: format})
 }
 
 // takeOver gives a Conn the socket below a connection.
 func (t *Carrier) takeOver(hijacked net.Conn, c *Conn) (*Conn, error) {
-	if err := t.enter(); err != nil {
+	if err := t.enter(c.network); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	socket, err := t.socketBelow(hijacked, c.oneWay != nil)
 	if err != nil {
-		t.leave()
+		t.leave(c.network)
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	c.carrier, c.socket = t, socket
 	c.state.Store(serving) // by nobody, until Serve
 	if err := socket.begin(c); err != nil {
 		socket.close()
-		t.leave()
+		t.leave(c.network)
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	t.wheel.add(c)
@@ -229,37 +235,62 @@ func (t *Carrier) closeLoops() error {
 	return errors.Join(errs...)
 }
 
-// HasRoom tells whether another connection would be accepted.
-func (t *Carrier) HasRoom() bool {
+// network is where connections come from: small, since each keeps its own. It is zero where
+// that does not matter.
+type network = unique.Handle[netip.Prefix]
+
+func (t *Carrier) network(address string) (n network) {
+	if t.options.ConnectionsPerNetwork > 0 {
+		n = unique.Make(models.Network(address))
+	}
+	return n
+}
+
+// Admits is nil when another connection from an address would be accepted: CodeTooManyClients.
+func (t *Carrier) Admits(address string) error {
+	from := t.network(address)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.fullLocked()
+	return t.refusalLocked(from)
 }
 
-func (t *Carrier) fullLocked() bool {
-	return t.options.Connections > 0 && t.live >= t.options.Connections
+// refusalLocked is why no connection may come from a network, or nil.
+func (t *Carrier) refusalLocked(from network) error {
+	switch limits := t.options; {
+	case limits.Connections > 0 && t.live >= limits.Connections:
+		return models.ErrTooManyClients()
+	case limits.ConnectionsPerNetwork > 0 && t.networks[from] >= limits.ConnectionsPerNetwork:
+		return models.ErrTooManyOfAddress()
+	default:
+		return nil
+	}
 }
-
-// errFull says that there are as many connections as there may be.
-var errFull = errors.New("too many connections")
 
 // enter counts a connection, unless there are too many or the Carrier is closing.
-func (t *Carrier) enter() error {
+func (t *Carrier) enter(from network) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case t.closing:
+	if t.closing {
 		return net.ErrClosed
-	case t.fullLocked():
-		return errFull
+	}
+	if err := t.refusalLocked(from); err != nil {
+		return err
 	}
 	t.live++
+	if t.options.ConnectionsPerNetwork > 0 {
+		t.networks[from]++
+	}
 	return nil
 }
 
-func (t *Carrier) leave() {
+func (t *Carrier) leave(from network) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.options.ConnectionsPerNetwork > 0 {
+		if t.networks[from]--; t.networks[from] == 0 {
+			delete(t.networks, from)
+		}
+	}
 	if t.live--; t.live == 0 && t.closing {
 		close(t.emptied)
 	}

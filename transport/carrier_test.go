@@ -150,7 +150,7 @@ func TestCloseWaitsForTheConnections(t *testing.T) {
 			defer s.carrier.mu.Unlock()
 			return s.carrier.closing
 		})
-		if s.carrier.enter() == nil {
+		if s.carrier.enter(network{}) == nil {
 			t.Error("a connection is let in")
 		}
 		select {

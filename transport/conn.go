@@ -42,6 +42,7 @@ const handling = math.MaxInt64
 type Conn struct {
 	// Set by Accept and Serve, never changed.
 	carrier *Carrier
+	network network
 	socket  socket
 	session Session
 	// oneWay is the format of a connection whose peer has nothing to say; nil for a
@@ -265,5 +266,5 @@ func (c *Conn) end(reason models.CloseCode) {
 func (c *Conn) finish() {
 	c.carrier.wheel.remove(c)
 	c.socket.close()
-	c.carrier.leave()
+	c.carrier.leave(c.network)
 }

@@ -128,7 +128,7 @@ func startOn(t *testing.T, options Options, listener net.Listener, clients *tls.
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Server().KeepHijackedConns = !carrier.CopiesDescriptors()
 	app.Get("/", contrib.New(func(ws *contrib.Conn) {
-		conn, err := carrier.Accept(ws.Conn)
+		conn, err := carrier.Accept(ws.Conn, "")
 		if err != nil {
 			t.Error(err)
 		}
@@ -137,7 +137,7 @@ func startOn(t *testing.T, options Options, listener net.Listener, clients *tls.
 	app.Get("/listen", func(c *fiber.Ctx) error {
 		c.Context().HijackSetNoResponse(true)
 		c.Context().Hijack(func(hijacked net.Conn) {
-			conn, err := carrier.AcceptOneWay(hijacked, SSE{})
+			conn, err := carrier.AcceptOneWay(hijacked, "", SSE{})
 			if err != nil {
 				t.Error(err)
 			}

@@ -189,7 +189,7 @@ func TestOneWayIsRefusedAfterClose(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := s.dial(t)
-		client, err := s.carrier.AcceptOneWay(p.tcp, SSE{})
+		client, err := s.carrier.AcceptOneWay(p.tcp, "", SSE{})
 		if err == nil {
 			t.Errorf("accepted: %v", client)
 		}

@@ -17,7 +17,7 @@ func TestEpollRefusesTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := copying.AcceptOneWay(s.dial(t).halfConn, SSE{})
+	conn, err := copying.AcceptOneWay(s.dial(t).halfConn, "", SSE{})
 	if err == nil {
 		t.Errorf("accepted: %v", conn)
 	}

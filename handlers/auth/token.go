@@ -144,6 +144,7 @@ func newVerifier(options TokenOptions) (*verifier, error) {
 	v := &verifier{parser: jwt.NewParser(parserOptions...), algorithms: options.Algorithms, leeway: options.Leeway, verified: cache}
 	if options.JWKS != "" {
 		set, err := keyfunc.NewDefaultOverrideCtx(options.Context, []string{options.JWKS}, keyfunc.Override{
+			Client:            newJWKSClient(),
 			HTTPTimeout:       jwksTimeout,
 			RefreshInterval:   jwksInterval,
 			RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1), // retry, below, is the limit

@@ -20,7 +20,7 @@ func TestRefusedConnectionsAreOfAnAddressToo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const limit = 8
 			s := start(t, withAuth(t, models.Scopes{}), proxies("127.0.0.1/32"), func(s *setup) {
-				s.broker.Clients, s.carrier.Connections, s.broker.ClientsPerAddress = limit, limit, 2
+				s.broker.Clients, s.carrier.Connections, s.broker.ClientsPerAddress, s.carrier.ConnectionsPerNetwork = limit, limit, 2, 2
 			})
 			header := http.Header{"X-Forwarded-For": {"192.0.2.1"}}
 			query := "?access_token=no"
