@@ -56,6 +56,13 @@ func (b bodies) read(c *fiber.Ctx, limit int) ([]byte, error) {
 	if stream == nil {
 		return nil, nil
 	}
+	if size >= 0 && size <= smallBody {
+		body := make([]byte, size)
+		if _, err := io.ReadFull(stream, body); err != nil {
+			return nil, bodyError(err)
+		}
+		return body, nil
+	}
 	if size < 0 {
 		size = limit // it does not say
 	}
@@ -66,7 +73,6 @@ func (b bodies) read(c *fiber.Ctx, limit int) ([]byte, error) {
 		defer b.budget.Release(int64(size))
 	}
 	var body bytes.Buffer
-	body.Grow(min(size, smallBody) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(stream, int64(limit)+1)); err != nil {
 		return nil, bodyError(err)
 	}
@@ -93,7 +99,13 @@ func drainBodies(app *fiber.App) {
 	app.Server().Handler = func(ctx *fasthttp.RequestCtx) {
 		stream := ctx.RequestBodyStream() // the handler's end takes it away
 		handle(ctx)
-		if stream != nil && !ctx.Hijacked() && !drain(ctx.Conn(), stream) {
+		if stream == nil || ctx.Hijacked() {
+			return
+		}
+		var some [1]byte // mostly there is nothing left
+		if _, err := stream.Read(some[:]); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil || !drain(ctx.Conn(), stream) {
 			ctx.SetConnectionClose()
 		}
 	}
