@@ -184,7 +184,7 @@ func TestConfigIsLocal(t *testing.T) {
 
 // A secret that stands in the wrong place is not repeated.
 func TestConfigRepeatsNoSecret(t *testing.T) {
-	for name, document := range map[string]string{
+	for name, document := range map[string]string{ //nolint:gosec // nobody's
 		"a level too high":    "auth: {jwt: s3cret}",
 		"two levels":          "auth: s3cret",
 		"a list":              "auth: {jwt: {algorithms: [HS256], key: [s3cret]}}",
