@@ -102,6 +102,9 @@ func drainBodies(app *fiber.App) {
 		if stream == nil || ctx.Hijacked() {
 			return
 		}
+		if ctx.Response.StatusCode() >= fiber.StatusBadRequest { // of others the body has been read
+			_ = ctx.Conn().SetReadDeadline(time.Now().Add(drainPause))
+		}
 		var some [1]byte // mostly there is nothing left
 		if _, err := stream.Read(some[:]); errors.Is(err, io.EOF) {
 			return

@@ -98,3 +98,25 @@ func TestTooManyTopicsCostNoScopes(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestEarlyAnswer: who is refused is answered before it has sent its body, be it announced or not.
+func TestEarlyAnswer(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}), func(s *setup) { s.handlers.ReadTimeout = 10 * patience })
+	for name, header := range map[string]string{
+		"chunked":  "Transfer-Encoding: chunked\r\n\r\n",
+		"a part":   "Content-Length: 20000\r\n\r\n" + strings.Repeat("x", 10_000),
+		"no route": "Transfer-Encoding: chunked\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := "/topics/a/publish"
+			if name == "no route" {
+				path = "/nowhere"
+			}
+			c := s.dialRaw(t)
+			c.send(t, "POST "+path+" HTTP/1.1\r\nHost: localhost\r\n"+header)
+			if a := c.answer(t, "POST"); a.status < 400 {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
+	}
+}
