@@ -98,3 +98,28 @@ func TestTooManyTopicsCostNoScopes(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestCutBodyIsNoMessage: a client that dies in the middle of a body has published nothing, however
+// large it was to be, and whoever then repeats it with the same key is not told that it was another.
+func TestCutBodyIsNoMessage(t *testing.T) {
+	for _, size := range []int{60_000, 100_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			s := start(t, func(s *setup) { s.handlers.MessageSize, s.broker.MessageSize = 1<<20, 1<<20 })
+			request := fmt.Sprintf("POST /topics/a/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"+
+				"Idempotency-Key: k\r\nContent-Length: %d\r\n\r\n", size)
+			cut := s.dialRaw(t)
+			cut.send(t, request+strings.Repeat("a", size-10_000))
+			if err := cut.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got := cut.answer(t, "POST"); got.status != http.StatusBadRequest {
+				t.Errorf("a body of %d bytes, cut 10,000 before its end: got %d", size, got.status)
+			}
+			again := s.dialRaw(t)
+			again.send(t, request+strings.Repeat("a", size))
+			if got := again.answer(t, "POST"); got.status != http.StatusOK {
+				t.Errorf("the whole body, with the same key: got %d", got.status)
+			}
+		})
+	}
+}
