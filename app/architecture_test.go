@@ -63,7 +63,6 @@ func architecture() map[string]rule {
 				"github.com/google/uuid",
 				"github.com/prometheus/client_golang",
 				"github.com/prometheus/common",
-				"golang.org/x/sync", // the budget of bodies
 				"golang.org/x/time", // rates
 			},
 			tests: []string{anything},

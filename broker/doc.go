@@ -14,7 +14,7 @@
 // compared afterwards.
 //
 // Locks are taken in this order, and nothing blocks, logs or calls out under them:
-// the engine's own or Client.mu, then dispatcher.mu, then any one of directory.mu,
-// queue.mu, delivery.mu and budget.mu. PubSub.mu is taken alone. What a shard owns has
+// the engine's own or Client.mu, then dispatcher.mu or presence.mu, then any one of
+// directory.mu, queue.mu, delivery.mu and budget.mu. PubSub.mu is taken alone. What a shard owns has
 // no lock.
 package broker

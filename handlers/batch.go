@@ -67,7 +67,8 @@ func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	messages, err := splitBatch(body)
+	defer body.release()
+	messages, err := splitBatch(body.bytes)
 	if err != nil {
 		return err
 	}

@@ -6,20 +6,24 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/sync/semaphore"
 
 	"fanfare/models"
 )
 
 const (
-	// smallBody is how large a body may be that does not count against bodyBudget, in bytes.
-	smallBody = 64 << 10
-	// bodyBudget bounds what all larger bodies take that are being read, in bytes.
+	// firstRead is what a body takes before anything of it is looked at, in bytes: fasthttp has
+	// as much of it by then.
+	firstRead = 8 << 10
+	// smallBody is how much of a body does not count, bodyBudget what all others may take together
+	// that are being read or published, and bodyShare those of one caller, in bytes.
+	smallBody  = 64 << 10
 	bodyBudget = 128 << 20
+	bodyShare  = bodyBudget / 4
 )
 
 // What is left of a body that nobody wants is read for a while before the answer, so that a client
@@ -33,15 +37,29 @@ const (
 )
 
 // bodies reads the bodies of requests when it is known who sends them, as they come: what is only
-// promised takes no memory.
-type bodies struct{ budget *semaphore.Weighted }
+// promised takes no memory. Methods may be called concurrently.
+type bodies struct {
+	// mu guards what large bodies take, all together and those of each caller.
+	mu    sync.Mutex
+	taken int
+	of    map[bucketKey]int
+}
 
-func newBodies() bodies { return bodies{semaphore.NewWeighted(bodyBudget)} }
+func newBodies() *bodies { return &bodies{of: make(map[bucketKey]int)} }
 
-// read gives the body as it came, of at most limit bytes, which is the caller's own. One with an
-// encoding is refused: Fiber would inflate it, however large it becomes. CodePayloadTooLarge,
+// body is one that is being read or published.
+type body struct {
+	bodies *bodies
+	by     bucketKey
+	// counted is what it takes of the budget.
+	counted int
+	bytes   []byte
+}
+
+// read gives the body as it came, of at most limit bytes. It has to be released. One with an encoding
+// is refused: Fiber would inflate it, however large it becomes. CodePayloadTooLarge,
 // CodeUnsupportedEncoding, CodeOverloaded, and what is wrong with how it comes.
-func (b bodies) read(c *fiber.Ctx, limit int) ([]byte, error) {
+func (b *bodies) read(c *fiber.Ctx, limit int) (*body, error) {
 	for _, encoding := range c.Request().Header.PeekAll(fiber.HeaderContentEncoding) {
 		if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("identity")) {
 			c.Set(fiber.HeaderAcceptEncoding, "identity")
@@ -52,34 +70,86 @@ func (b bodies) read(c *fiber.Ctx, limit int) ([]byte, error) {
 	if size > limit {
 		return nil, fiber.ErrRequestEntityTooLarge
 	}
-	stream := c.Context().RequestBodyStream()
-	if stream == nil {
-		return nil, nil
-	}
-	if size >= 0 && size <= smallBody {
-		body := make([]byte, size)
-		if _, err := io.ReadFull(stream, body); err != nil {
-			return nil, bodyError(err)
+	one := &body{bodies: b, by: bucketOf(caller(c))}
+	if stream := c.Context().RequestBodyStream(); stream != nil {
+		if err := one.fill(stream, size, limit); err != nil {
+			one.release()
+			return nil, err
 		}
-		return body, nil
 	}
+	return one, nil
+}
+
+// fill reads a body of that size, or of one that is not known if that is negative.
+func (o *body) fill(stream io.Reader, size, limit int) error {
+	most := size
 	if size < 0 {
-		size = limit // it does not say
+		most = limit + 1 // one more tells that it is too large
 	}
-	if size > smallBody {
-		if !b.budget.TryAcquire(int64(size)) {
-			return nil, &models.Error{Code: models.CodeOverloaded, Message: "too many large bodies are on their way", RetryAfter: time.Second}
+	o.bytes = make([]byte, 0, min(most, firstRead))
+	for len(o.bytes) < most {
+		if len(o.bytes) == cap(o.bytes) {
+			if err := o.grow(min(2*cap(o.bytes), most)); err != nil {
+				return err
+			}
 		}
-		defer b.budget.Release(int64(size))
+		n, err := stream.Read(o.bytes[len(o.bytes):cap(o.bytes)])
+		o.bytes = o.bytes[:len(o.bytes)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return bodyError(err)
+		}
 	}
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(io.LimitReader(stream, int64(limit)+1)); err != nil {
-		return nil, bodyError(err)
+	switch {
+	case len(o.bytes) > limit:
+		return fiber.ErrRequestEntityTooLarge
+	case len(o.bytes) < size: // the peer has gone, and this is not what it meant
+		return bodyError(io.ErrUnexpectedEOF)
+	default:
+		return nil
 	}
-	if body.Len() > limit {
-		return nil, fiber.ErrRequestEntityTooLarge
+}
+
+// grow makes room for that many bytes in all.
+func (o *body) grow(room int) error {
+	if more := room - smallBody - o.counted; more > 0 {
+		if !o.bodies.take(o.by, more) {
+			return &models.Error{Code: models.CodeOverloaded, Message: "too many large bodies are on their way", RetryAfter: time.Second}
+		}
+		o.counted += more
 	}
-	return body.Bytes(), nil
+	o.bytes = append(make([]byte, 0, room), o.bytes...)
+	return nil
+}
+
+// release gives back what the body takes of the budget.
+func (o *body) release() {
+	if o.counted > 0 {
+		o.bodies.give(o.by, o.counted)
+		o.counted = 0
+	}
+}
+
+// take counts some bytes of a caller's, if there is room for them.
+func (b *bodies) take(by bucketKey, n int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.taken+n > bodyBudget || b.of[by]+n > bodyShare {
+		return false
+	}
+	b.taken += n
+	b.of[by] += n
+	return true
+}
+
+func (b *bodies) give(by bucketKey, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken -= n
+	if b.of[by] -= n; b.of[by] == 0 {
+		delete(b.of, by)
+	}
 }
 
 // bodyError says what is wrong with how a body comes.

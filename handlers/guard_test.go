@@ -327,4 +327,8 @@ func TestRefusedOriginsAreCounted(t *testing.T) {
 		s.do(t, "GET", "/topics", "", "Origin", "https://evil.test").checkProblem(t, http.StatusForbidden, models.CodeForbidden)
 	}
 	checkRateLimited(t, s.do(t, "GET", "/topics", "", "Origin", "https://evil.test"))
+	// A page must not be able to keep out whoever reads it.
+	if a := s.get(t, "/topics"); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 }

@@ -120,3 +120,74 @@ func TestEarlyAnswer(t *testing.T) {
 		})
 	}
 }
+
+// TestCutBodyIsNoMessage: a client that dies in the middle of a body has published nothing, however
+// large it was to be, and whoever then repeats it with the same key is not told that it was another.
+func TestCutBodyIsNoMessage(t *testing.T) {
+	for _, size := range []int{60_000, 100_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			s := start(t, func(s *setup) { s.handlers.MessageSize, s.broker.MessageSize = 1<<20, 1<<20 })
+			request := fmt.Sprintf("POST /topics/a/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"+
+				"Idempotency-Key: k\r\nContent-Length: %d\r\n\r\n", size)
+			cut := s.dialRaw(t)
+			cut.send(t, request+strings.Repeat("a", size-10_000))
+			if err := cut.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got := cut.answer(t, "POST"); got.status != http.StatusBadRequest {
+				t.Errorf("a body of %d bytes, cut 10,000 before its end: got %d", size, got.status)
+			}
+			again := s.dialRaw(t)
+			again.send(t, request+strings.Repeat("a", size))
+			if got := again.answer(t, "POST"); got.status != http.StatusOK {
+				t.Errorf("the whole body, with the same key: got %d", got.status)
+			}
+		})
+	}
+}
+
+// TestLargeBodiesAreShared: bodies that are on their way take no more than their share, and give it
+// back. What is small needs none.
+func TestLargeBodiesAreShared(t *testing.T) {
+	s := start(t, withAuth(t, models.Scopes{}))
+	line := func(who string) string {
+		return "POST /publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token(who, grant{"publish": []string{">"}}) + "\r\n"
+	}
+	const size = 8 << 20
+	part := strings.Repeat(" ", size-1)
+	var stalled []*rawConn
+	for range 4 { // of 8 MiB each, one byte short
+		c := s.dialRaw(t)
+		c.send(t, line("eve")+fmt.Sprintf("Content-Length: %d\r\n\r\n", size)+part)
+		stalled = append(stalled, c)
+	}
+	ask := func(who, body string) int {
+		c := s.dialRaw(t)
+		c.send(t, line(who)+fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))+body)
+		return c.answer(t, "POST").status
+	}
+	small := batchOf(`{"topic":"a","data":1}`)
+	large := small + strings.Repeat(" ", 1<<20)
+	eventually(t, func() bool { return ask("eve", large) == http.StatusServiceUnavailable })
+	if got := ask("eve", small); got != http.StatusOK {
+		t.Errorf("a small one: %d", got)
+	}
+	if got := ask("ada", large); got != http.StatusOK {
+		t.Errorf("somebody else's: %d", got)
+	}
+	for _, c := range stalled {
+		c.send(t, "x")
+		c.answer(t, "POST").checkProblem(t, http.StatusBadRequest, models.CodeInvalidJSON)
+	}
+	if got := ask("eve", large); got != http.StatusOK {
+		t.Errorf("afterwards: %d", got)
+	}
+}
+
+// TestNoBodyWhereTheConnectionIsTakenOver: it would be taken for what the client says next.
+func TestNoBodyWhereTheConnectionIsTakenOver(t *testing.T) {
+	s := start(t)
+	for _, path := range []string{"/ws", "/events?topic=a"} {
+		s.do(t, "GET", path, "x", handshake()...).checkProblem(t, http.StatusBadRequest, models.CodeInvalidRequest)
+	}
+}

@@ -55,7 +55,8 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body)
+	defer body.release()
+	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body.bytes)
 	if err != nil {
 		return err
 	}

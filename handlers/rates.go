@@ -50,6 +50,13 @@ type bucketKey struct {
 	network netip.Prefix
 }
 
+func bucketOf(by models.Caller) bucketKey {
+	if by.User != "" {
+		return bucketKey{user: by.User}
+	}
+	return bucketKey{network: models.Network(by.Address)}
+}
+
 // newRates limits what is named in the plural.
 func newRates(r Rate, what string) *rates {
 	if r.PerSecond == 0 {
@@ -84,10 +91,7 @@ func (r *rates) take(by models.Caller) error {
 
 // bucket gives the caller's, which is full if it is new.
 func (r *rates) bucket(by models.Caller, now time.Time) *rate.Limiter {
-	key := bucketKey{user: by.User}
-	if by.User == "" {
-		key.network = models.Network(by.Address)
-	}
+	key := bucketOf(by)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.Sub(r.turned) > r.fill || len(r.young) >= maxBuckets/2 {

@@ -42,6 +42,15 @@ func limitBodies(app *fiber.App, timeout time.Duration) {
 	}
 }
 
+// refuseBody refuses a body on a route that takes the connection over: the rest of it would be taken
+// for what the client says next.
+func refuseBody(c *fiber.Ctx) error {
+	if size := c.Request().Header.ContentLength(); size > 0 || size == -1 {
+		return models.Errorf(models.CodeInvalidRequest, "this route takes no body")
+	}
+	return c.Next()
+}
+
 // refuseUnclear refuses what fasthttp lets pass although it can be read in two ways.
 func refuseUnclear(c *fiber.Ctx) error {
 	if hasTwoLengths(&c.Request().Header) {

@@ -60,9 +60,9 @@ type api struct {
 	Options
 	requestIDs *requestIDs
 	refusals   *refusals
-	bodies     bodies
+	bodies     *bodies
 	// requests and publishes are Options.Requests and Options.Publishes.
-	requests, publishes *rates
+	requests, publishes, foreign *rates
 	// everything is what callers may do without authentication.
 	everything *models.Scopes
 }
@@ -75,6 +75,7 @@ func New(options Options) *fiber.App {
 		refusals:   newRefusals(), bodies: newBodies(),
 		requests:   newRates(options.Requests, "requests and frames"),
 		publishes:  newRates(options.Publishes, "messages"),
+		foreign:    newRates(options.Requests, "requests"),
 		everything: models.AllScopes(),
 	}
 	app := fiber.New(fiber.Config{
@@ -104,7 +105,7 @@ func New(options Options) *fiber.App {
 	app.Get("/swagger/swagger-ui.css", a.limitStrangers, a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.limitStrangers, a.swaggerFile)
 	// A browser sees no 401 here, so it is told later.
-	app.Get("/ws", a.acceptWebSocket, a.webSocket())
+	app.Get("/ws", refuseBody, a.acceptWebSocket, a.webSocket())
 
 	app.Use(a.authenticate)
 	// For whoever the topic is for.
@@ -112,7 +113,7 @@ func New(options Options) *fiber.App {
 	app.Post("/topics/:name/publish", a.publish)
 	app.Get("/topics/:name/messages", a.history)
 	app.Get("/topics/:name/clients", a.listMembers)
-	app.Get("/events", a.events)
+	app.Get("/events", refuseBody, a.events)
 	// For administrators.
 	app.Get("/topics", a.forAdmins, a.listTopics)
 	app.Get("/topics/:name", a.forAdmins, a.getTopic)

@@ -2,11 +2,14 @@ package auth
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/MicahParks/jwkset"
 )
@@ -67,15 +70,18 @@ func isSigningKey(text json.RawMessage) bool {
 	if err != nil {
 		return false
 	}
-	if use := key.Marshal().USE; use != "" && use != jwkset.UseSig {
+	says := key.Marshal()
+	if says.USE != "" && says.USE != jwkset.UseSig || says.ALG != "" && !slices.Contains(Algorithms(), says.ALG.String()) ||
+		len(says.KEYOPS) > 0 && !slices.Contains(says.KEYOPS, jwkset.KeyOpsVerify) {
 		return false
 	}
+	// Secrets and private keys, which everybody can read there, are none.
 	switch public := key.Key().(type) {
-	case []byte: // a secret that everybody can read
-		return false
 	case *rsa.PublicKey:
 		return public.N.BitLen() >= minRSABits
-	default:
+	case *ecdsa.PublicKey, ed25519.PublicKey:
 		return true
+	default:
+		return false
 	}
 }

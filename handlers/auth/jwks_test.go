@@ -64,7 +64,14 @@ func TestKeysThatAreNotForTokens(t *testing.T) {
 		token string
 		good  bool
 	}{
-		"for encryption":   {[]map[string]string{of(long, map[string]string{"kid": "k", "use": "enc", "alg": "RSA-OAEP"})}, sign(t, "RS256", long, ""), false},
+		"for encryption":  {[]map[string]string{of(long, map[string]string{"kid": "k", "use": "enc", "alg": "RSA-OAEP"})}, sign(t, "RS256", long, ""), false},
+		"for another use": {[]map[string]string{of(long, map[string]string{"kid": "k", "alg": "RSA-OAEP"})}, sign(t, "RS256", long, ""), false},
+		"a private key": {[]map[string]string{of(long, map[string]string{
+			"kid": "k", "d": base64.RawURLEncoding.EncodeToString(long.D.Bytes()),
+			"p": base64.RawURLEncoding.EncodeToString(long.Primes[0].Bytes()), "q": base64.RawURLEncoding.EncodeToString(long.Primes[1].Bytes()),
+			"dp": base64.RawURLEncoding.EncodeToString(long.Precomputed.Dp.Bytes()), "dq": base64.RawURLEncoding.EncodeToString(long.Precomputed.Dq.Bytes()),
+			"qi": base64.RawURLEncoding.EncodeToString(long.Precomputed.Qinv.Bytes()),
+		})}, sign(t, "RS256", long, "k"), false},
 		"of 1024 bits":     {[]map[string]string{of(short, map[string]string{"kid": "k", "use": "sig"})}, sign(t, "RS256", short, "k"), false},
 		"beside a bad one": {[]map[string]string{{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, of(long, map[string]string{"kid": "k"})}, sign(t, "RS256", long, "k"), true},
 	} {
