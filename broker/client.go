@@ -43,7 +43,7 @@ type Client struct {
 	beat   beat
 	listed int32
 
-	// caller is who connected, or has renewed since.
+	// caller is who connected, or has renewed since, without the address: so clients can share one.
 	caller atomic.Pointer[models.Caller]
 
 	// hasRoom is set when room is called, and cleared by the shard. disconnecting tells that
@@ -88,7 +88,7 @@ type subscription struct {
 	dropped uint64
 }
 
-func newClient(shards []*shard, caller models.Caller, conn Conn, connection models.Connection) (*Client, error) {
+func newClient(shards []*shard, caller *models.Caller, conn Conn, connection models.Connection) (*Client, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 		format:      conn.Format(),
 		shard:       shards[int(id[len(id)-1])%len(shards)],
 	}
-	c.caller.Store(&caller)
+	c.caller.Store(caller)
 	c.removed.Add(1)
 	c.room = func() {
 		c.hasRoom.Store(true)
@@ -115,7 +115,11 @@ func newClient(shards []*shard, caller models.Caller, conn Conn, connection mode
 func (c *Client) ID() string { return c.id.String() }
 
 // Caller is for whom the client acts: who connected, or has renewed since.
-func (c *Client) Caller() models.Caller { return *c.caller.Load() }
+func (c *Client) Caller() models.Caller {
+	by := *c.caller.Load()
+	by.Address = c.connection.RemoteAddress
+	return by
+}
 
 // Info describes the client as it is now.
 func (c *Client) Info() models.ClientInfo {

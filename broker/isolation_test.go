@@ -40,7 +40,7 @@ func TestJoinsAreEncodedOnce(t *testing.T) {
 	for range watchers {
 		conn := &countingConn{format: format}
 		conn.open(1 << 20)
-		c, err := newClient([]*shard{s}, models.Caller{}, conn, models.Connection{})
+		c, err := newClient([]*shard{s}, new(models.Caller), conn, models.Connection{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestHeartbeatIsNotBehindTheAck(t *testing.T) {
 	var told []models.ID
 	conn := &countingConn{format: positions{at: &told}}
 	conn.open(1 << 30)
-	c, err := newClient([]*shard{s}, models.Caller{}, conn, models.Connection{})
+	c, err := newClient([]*shard{s}, new(models.Caller), conn, models.Connection{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func newRig(t *testing.T, outboxSize int) *rig {
 	r := &rig{t: t, conn: &valve{}}
 	r.shard = newShard(0, newBudget(1<<30, time.Minute), nil, outboxSize, time.Minute)
 	var err error
-	r.client, err = newClient([]*shard{r.shard}, models.Caller{}, r.conn, models.Connection{})
+	r.client, err = newClient([]*shard{r.shard}, new(models.Caller), r.conn, models.Connection{})
 	if err != nil {
 		t.Fatal(err)
 	}
