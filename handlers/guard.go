@@ -15,9 +15,10 @@ import (
 // guard stands before every route. A browser's request from another origin is refused,
 // whatever it does; only following a link to one of the server's pages is not.
 //
-// Without authentication, and on a server that is for this machine alone, the Host must be loopback, or a foreign name that
-// was pointed at this address (DNS rebinding) would make its pages "same origin". Without
-// authentication a request that a proxy forwarded is refused, too: it may come from anywhere.
+// Without authentication, and on a server that is for this machine alone, the Host must be
+// loopback, or a foreign name that was pointed at this address (DNS rebinding) would make its
+// pages "same origin". Without authentication a request that a proxy forwarded is refused, too:
+// it may come from anywhere.
 func (a *api) guard(c *fiber.Ctx) error {
 	err := a.refusal(c)
 	if err == nil {

@@ -61,7 +61,8 @@ type api struct {
 	requestIDs *requestIDs
 	refusals   *refusals
 	bodies     *bodies
-	// requests and publishes are Options.Requests and Options.Publishes.
+	// requests and publishes are Options.Requests and Options.Publishes; foreign is what the guard
+	// refuses, at Options.Requests, too.
 	requests, publishes, foreign *rates
 	// everything is what callers may do without authentication.
 	everything *models.Scopes
@@ -72,7 +73,8 @@ func New(options Options) *fiber.App {
 	a := &api{
 		Options:    options,
 		requestIDs: newRequestIDs(),
-		refusals:   newRefusals(), bodies: newBodies(),
+		refusals:   newRefusals(),
+		bodies:     newBodies(),
 		requests:   newRates(options.Requests, "requests and frames"),
 		publishes:  newRates(options.Publishes, "messages"),
 		foreign:    newRates(options.Requests, "requests"),

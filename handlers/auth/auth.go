@@ -24,7 +24,7 @@ type Options struct {
 }
 
 // New makes an Authenticator. With a JWKS URL it asks for the keys before it returns, and goes
-// on asking until ctx ends; that the keys cannot be had is no error.
+// on asking until TokenOptions.Context ends; that the keys cannot be had is no error.
 func New(options Options) (*Authenticator, error) {
 	keys, err := newKeyring(options.Keys)
 	if err != nil {
