@@ -108,13 +108,14 @@ type silent struct{}
 func (silent) Admit(context.Context, broker.Batch) error { return nil }
 func (silent) Deliver(broker.Batch) int                  { return 0 }
 func (silent) Dismiss(broker.Batch)                      {}
+func (silent) Subscriptions(models.Topic) int            { return 0 }
 
 // benchmarkMemory gives a running engine, its publish and its read, which reads from a
 // place that is so many messages behind and gives how many came.
 func benchmarkMemory(b *testing.B, history broker.History) (publish func(topic models.Topic), read func(pattern models.Pattern, back uint64) int) {
 	b.Helper()
 	m := broker.NewMemory(history)
-	if _, err := m.Start(b.Context(), silent{}); err != nil {
+	if err := m.Start(b.Context(), silent{}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {

@@ -200,11 +200,11 @@ func TestDeliveryMayBeginEarly(t *testing.T) {
 	}
 }
 
-// eagerEngine delivers a message while it starts.
+// eagerEngine delivers a message while it begins to.
 type eagerEngine struct{ *broker.Memory }
 
-func (e *eagerEngine) Start(ctx context.Context, sink broker.Sink) (models.ID, error) {
-	position, err := e.Memory.Start(ctx, sink)
+func (e *eagerEngine) Follow(ctx context.Context) (models.ID, error) {
+	position, err := e.Memory.Follow(ctx)
 	if err == nil {
 		_, err = e.Publish(ctx, models.Draft{Topic: "a", Data: []byte("1")})
 	}

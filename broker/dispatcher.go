@@ -17,6 +17,8 @@ type dispatcher struct {
 	shards   []*shard
 	maxSubs  int
 	presence *presence
+	// following counts the subscriptions.
+	following *following
 
 	// mu makes a place in the order: whoever holds it stands between two messages.
 	mu        sync.Mutex
@@ -60,21 +62,23 @@ func (d *dispatcher) Deliver(batch Batch) (subscriptions int) {
 	for _, m := range batch.Messages {
 		subscriptions += d.deliverLocked(m)
 	}
+	d.moveLocked(batch.Reached)
+	return subscriptions
+}
+
+// Subscriptions implements Sink.
+func (d *dispatcher) Subscriptions(topic models.Topic) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, subscriptions := d.interests.match(topic)
 	return subscriptions
 }
 
 func (d *dispatcher) deliverLocked(m *models.Message) (subscriptions int) {
-	switch {
-	case m.ID.Epoch != d.position.Epoch:
-		// Another life of the log: whatever the last one still had is lost.
-		if d.position.Epoch != "" {
-			d.tellGapLocked()
-		}
-	case m.ID.Sequence <= d.position.Sequence:
+	if !d.moveLocked(m.ID) {
 		d.budget.giveBack(m)
 		return 0
 	}
-	d.position = m.ID
 	shards, subscriptions := d.interests.match(m.Topic)
 	if shards == 0 {
 		d.budget.giveBack(m)
@@ -87,6 +91,24 @@ func (d *dispatcher) deliverLocked(m *models.Message) (subscriptions int) {
 		d.shards[bits.TrailingZeros64(uint64(shards))].queue.push(e)
 	}
 	return subscriptions
+}
+
+// moveLocked moves the position on to a place, unless it is there or beyond.
+func (d *dispatcher) moveLocked(to models.ID) bool {
+	switch {
+	case to.Epoch != d.position.Epoch:
+		if to.Epoch == "" {
+			return false
+		}
+		// Another life of the log: whatever the last one still had is lost.
+		if d.position.Epoch != "" {
+			d.tellGapLocked()
+		}
+	case to.Sequence <= d.position.Sequence:
+		return false
+	}
+	d.position = to
+	return true
 }
 
 func (d *dispatcher) tellGapLocked() {
@@ -108,13 +130,11 @@ func (d *dispatcher) hasDelivered(id models.ID) bool {
 	return id.Sequence == 0 || id.Epoch == position.Epoch && id.Sequence <= position.Sequence
 }
 
-// start sets where delivery begins, unless it has begun.
-func (d *dispatcher) start(position models.ID) {
+// begin sets where delivery begins, unless it has come further already. Nobody listens yet.
+func (d *dispatcher) begin(position models.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.position.Epoch == "" {
-		d.position = position
-	}
+	d.moveLocked(position)
 }
 
 // change is what a shard does with subscriptions at a position in the order.
@@ -134,6 +154,7 @@ func (d *dispatcher) subscribe(
 		return nil, nil, err
 	}
 	d.count(added, d.interests.add)
+	d.following.add(len(added))
 	d.presence.enter(c, added, d.shards) // before the ack, after which it must be so
 	d.queue(c, all, apply)
 	return all, d.presence.watch(c, all, watches), nil
@@ -164,6 +185,7 @@ func (d *dispatcher) end(c *Client, removed []*subscription, apply change) {
 	d.presence.leave(c, removed, d.shards)
 	d.queue(c, removed, apply)
 	d.count(removed, d.interests.remove)
+	d.following.release(len(removed))
 }
 
 // seenBy gives the position if the shard, which asks, has nothing of before it left to do.

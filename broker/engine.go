@@ -10,23 +10,29 @@ import (
 // method can fail and takes a context, and delivery may come late, but never out of
 // order. All methods may be called concurrently.
 type Engine interface {
-	// Start begins delivery to sink of what comes after the position that it returns.
-	// It is called once, before every other method.
-	Start(ctx context.Context, sink Sink) (models.ID, error)
+	// Start prepares the log, and delivery to the sink. It is called once, before every other
+	// method.
+	Start(ctx context.Context, sink Sink) error
+
+	// Follow begins delivery, of all that comes after the place that it returns, until Rest
+	// ends it: nobody listens from then on. More may be delivered, before and after. Follow and
+	// Rest are called by turns, and not at once.
+	Follow(ctx context.Context) (models.ID, error)
+	Rest()
 
 	// Publish gives the draft its place in the log and returns only when it has it, or
 	// failed to get it: CodeOverloaded when there was no room in time,
-	// CodeEngineUnavailable when the log is away. A message whose Publish failed for
-	// another reason than these may still be in the log. Two messages of which one
-	// was answered before the other was offered have IDs in that order.
+	// CodeEngineUnavailable when the log is away. A message whose Publish failed may still be
+	// in the log, if it was the answer that did not come. Two messages of which one was
+	// answered before the other was offered have IDs in that order.
 	//
 	// A draft whose Key was published before, from the same publisher to the same topic
 	// and within the window of idempotency, is not published again: the receipt is that
 	// of then, with Duplicate; or CodeConflict if data or encoding are others.
 	Publish(ctx context.Context, draft models.Draft) (models.Receipt, error)
 
-	// Position is the ID of the newest message, or the place before the first one.
-	// Delivery may not have come so far yet.
+	// Position is the place that the log has come to: no message is after it, and what is
+	// published from then on will be. Delivery may not have come so far yet.
 	Position(ctx context.Context) (models.ID, error)
 
 	// Read gives retained messages, the oldest first. It may end before it has all, for
@@ -71,6 +77,9 @@ type Query struct {
 type Removals struct {
 	Epoch string
 	Count uint64
+	// First and Newest are the places of the first and the last that it had then, for engines
+	// that need them to tell what was lost since.
+	First, Newest uint64
 }
 
 // Stretch is a part of the log.
@@ -102,6 +111,8 @@ type Batch struct {
 	// Gap tells that messages between the last delivered one and this batch are lost
 	// to this node for good.
 	Gap bool
+	// Reached is the place up to which this is all, if that is beyond the last message.
+	Reached models.ID
 }
 
 // Sink takes what an engine delivers.
@@ -117,6 +128,9 @@ type Sink interface {
 	// batch's messages are kept, its slice is not. It returns how many subscriptions
 	// matched.
 	Deliver(batch Batch) (subscriptions int)
+
+	// Subscriptions counts those that a message to the topic would match.
+	Subscriptions(topic models.Topic) int
 
 	// Dismiss gives back the room of an admitted batch that is not going to be
 	// delivered.

@@ -239,7 +239,9 @@ func TestHeartbeatIsNotBehindTheAck(t *testing.T) {
 	budget := newBudget(1<<30, time.Minute)
 	s := newShard(0, budget, nil, 1<<20, time.Minute)
 	d := newDispatcher(budget, []*shard{s}, 10)
-	d.start(models.ID{Epoch: "e"})
+	d.following = newFollowing(nil, nil)
+	d.following.add(1) // so that it never ends
+	d.begin(models.ID{Epoch: "e"})
 	var told []models.ID
 	conn := &countingConn{format: positions{at: &told}}
 	conn.open(1 << 30)

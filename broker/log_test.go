@@ -19,6 +19,7 @@ type deaf struct{}
 func (deaf) Admit(context.Context, Batch) error { return nil }
 func (deaf) Deliver(Batch) int                  { return 0 }
 func (deaf) Dismiss(Batch)                      {}
+func (deaf) Subscriptions(models.Topic) int     { return 0 }
 
 // chronicle is a memory engine beside everything that was ever published to it.
 type chronicle struct {
@@ -38,7 +39,7 @@ type follower struct {
 func newChronicle(t *testing.T, seed uint64, history History) *chronicle {
 	t.Helper()
 	c := &chronicle{t: t, random: rand.New(rand.NewPCG(seed, 1)), m: NewMemory(history)} //nolint:gosec // a test's chance
-	if _, err := c.m.Start(t.Context(), deaf{}); err != nil {
+	if err := c.m.Start(t.Context(), deaf{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.m.Close() })
@@ -163,7 +164,7 @@ func (c *chronicle) read(patterns []models.Pattern, after, upTo uint64, limit in
 		}
 		at := query.After.Sequence
 		later := slices.ContainsFunc(lost, func(sequence uint64) bool { return sequence > at })
-		if stretch.Removals != (Removals{c.m.epoch, c.m.log.removals}) || !stretch.Lost && later || stretch.Lost && !later && !excused {
+		if stretch.Removals != (Removals{Epoch: c.m.epoch, Count: c.m.log.removals}) || !stretch.Lost && later || stretch.Lost && !later && !excused {
 			c.t.Fatalf("%+v: lost %v, of %v", query, stretch.Lost, lost)
 		}
 		if query.After = stretch.Reached; query.After.Sequence >= min(upTo, c.m.log.newest) {
@@ -355,7 +356,7 @@ func TestReadGivesUp(t *testing.T) {
 	} {
 		query := Query{
 			Patterns: []models.Pattern{"kept.*"}, After: log.m.id(c.after), UpTo: log.m.id(log.m.log.newest),
-			Limit: 9, Removals: Removals{log.m.epoch, c.removals},
+			Limit: 9, Removals: Removals{Epoch: log.m.epoch, Count: c.removals},
 		}
 		if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost != c.lost {
 			t.Errorf("%s: lost %v, %v", name, stretch.Lost, err)
@@ -379,14 +380,14 @@ func TestRecentLosers(t *testing.T) {
 	for known, lost := range []bool{true, true, false, false} {
 		query := Query{
 			Patterns: []models.Pattern{"kept.*"}, UpTo: log.m.id(log.m.log.newest), Limit: 9,
-			Removals: Removals{log.m.epoch, uint64(known)},
+			Removals: Removals{Epoch: log.m.epoch, Count: uint64(known)},
 		}
 		if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost != lost {
 			t.Errorf("%d removals known: lost %v, %v", known, stretch.Lost, err)
 		}
 	}
 	// The removals of another log say nothing about this one.
-	other := Query{Patterns: []models.Pattern{"kept.*"}, UpTo: log.m.id(log.m.log.newest), Limit: 9, Removals: Removals{"other", 1 << 40}}
+	other := Query{Patterns: []models.Pattern{"kept.*"}, UpTo: log.m.id(log.m.log.newest), Limit: 9, Removals: Removals{Epoch: "other", Count: 1 << 40}}
 	if stretch, err := log.m.Read(t.Context(), other); err != nil || !stretch.Lost {
 		t.Errorf("another log's removals: lost %v, %v", stretch.Lost, err)
 	}
@@ -411,13 +412,13 @@ func TestForgottenTopicsInTheirOrder(t *testing.T) {
 		for _, pattern := range []models.Pattern{models.Pattern(name), "gone.>"} {
 			query := Query{Patterns: []models.Pattern{pattern}, UpTo: log.m.id(log.m.log.newest), Limit: 9}
 			// Who knows of all that was before the purge of this one hears of it.
-			query.Removals = Removals{log.m.epoch, total - uint64(i) - 1}
+			query.Removals = Removals{Epoch: log.m.epoch, Count: total - uint64(i) - 1}
 			if stretch, err := log.m.Read(t.Context(), query); err != nil || !stretch.Lost {
 				t.Errorf("%s of %s: %v, %v", pattern, name, stretch.Lost, err)
 			}
 		}
 	}
-	query := Query{Patterns: []models.Pattern{"gone.>"}, UpTo: log.m.id(log.m.log.newest), Limit: 9, Removals: Removals{log.m.epoch, total}}
+	query := Query{Patterns: []models.Pattern{"gone.>"}, UpTo: log.m.id(log.m.log.newest), Limit: 9, Removals: Removals{Epoch: log.m.epoch, Count: total}}
 	if stretch, err := log.m.Read(t.Context(), query); err != nil || stretch.Lost {
 		t.Errorf("all is known: lost %v, %v", stretch.Lost, err)
 	}

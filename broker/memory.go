@@ -62,11 +62,19 @@ func NewMemory(history History) *Memory {
 }
 
 // Start implements Engine.
-func (m *Memory) Start(_ context.Context, sink Sink) (models.ID, error) {
+func (m *Memory) Start(_ context.Context, sink Sink) error {
 	m.sink = sink
 	go m.expire()
-	return m.id(0), nil
+	return nil
 }
+
+// Follow implements Engine. Memory always delivers: its receipts say to how many.
+func (m *Memory) Follow(context.Context) (models.ID, error) {
+	return m.id(m.newest()), nil
+}
+
+// Rest implements Engine.
+func (m *Memory) Rest() {}
 
 // Publish implements Engine: in one short critical section the message has its place,
 // is in the log and in the queues of the shards that want it.
@@ -119,7 +127,7 @@ func (m *Memory) place(batch Batch, message *models.Message, use *keyUse) (_ mod
 		ID:          message.ID,
 		Topic:       message.Topic,
 		Time:        message.Time,
-		Subscribers: subscriptions,
+		Subscribers: &subscriptions,
 	}, m.log.trim(message.Time.Time, 2), nil
 }
 
@@ -134,7 +142,7 @@ func (m *Memory) repeated(message *models.Message, earlier *keyed, use *keyUse) 
 		Topic:       message.Topic,
 		Time:        earlier.time,
 		Duplicate:   true,
-		Subscribers: earlier.subscribers,
+		Subscribers: &earlier.subscribers,
 	}, nil
 }
 

@@ -84,7 +84,7 @@ func (m *Memory) Read(ctx context.Context, query Query) (Stretch, error) {
 	return Stretch{
 		Messages: r.messages,
 		Lost:     r.lost,
-		Removals: Removals{m.epoch, removals},
+		Removals: Removals{Epoch: m.epoch, Count: removals},
 		Reached:  m.id(r.reached),
 		Newest:   m.id(newest),
 	}, nil

@@ -30,7 +30,7 @@ func TestUnrulyEngineKeepsTheContract(t *testing.T) {
 func startMemory(t *testing.T, history broker.History) *broker.Memory {
 	t.Helper()
 	m := broker.NewMemory(history)
-	if _, err := m.Start(t.Context(), enginetest.NewSink(t)); err != nil {
+	if err := m.Start(t.Context(), enginetest.NewSink(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

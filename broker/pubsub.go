@@ -75,11 +75,10 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 		p.shards = append(p.shards, newShard(i, budget, p.reader, options.OutboxSize, options.PingInterval))
 	}
 	p.dispatcher = newDispatcher(budget, p.shards, options.Subscriptions)
-	position, err := engine.Start(ctx, p.dispatcher)
-	if err != nil {
+	p.dispatcher.following = newFollowing(engine, p.dispatcher.begin)
+	if err := engine.Start(ctx, p.dispatcher); err != nil {
 		return nil, err
 	}
-	p.dispatcher.start(position)
 	for _, s := range p.shards {
 		go s.run()
 	}
@@ -186,7 +185,7 @@ func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
 // the subscription's cursor: every matching message after it will come, as the options say.
 // To subscribe again to the same pattern replaces its options, and replays if they say so;
 // a replay that is under way goes on otherwise. CodeOverloaded, as for Publish, and with a
-// replay CodeEngineUnavailable.
+// replay, or where nobody else is subscribed, CodeEngineUnavailable.
 func (p *PubSub) Subscribe(
 	ctx context.Context, _ models.Caller, c *Client, patterns []models.Pattern, options models.SubscribeOptions, ack models.Ack,
 ) error {
@@ -194,6 +193,10 @@ func (p *PubSub) Subscribe(
 	if len(patterns) > p.options.Subscriptions {
 		return errTooManySubscriptions(p.options.Subscriptions)
 	}
+	if err := p.dispatcher.following.hold(ctx); err != nil {
+		return err
+	}
+	defer p.dispatcher.following.release(1)
 	var r *replay
 	if options.Start.Replays() {
 		begin, err := p.find(ctx, patterns, options.Start)

@@ -121,8 +121,8 @@ func TestPublishReachesSubscribers(t *testing.T) {
 	_, many := s.join("a.b", "a.*", ">")
 	_, other := s.join("a", "b", "a.b.*")
 	receipt := s.publish("a.b", `{"n":1}`)
-	if receipt.Subscribers != 5 {
-		t.Errorf("%d subscribers, want 5", receipt.Subscribers)
+	if *receipt.Subscribers != 5 {
+		t.Errorf("%d subscribers, want 5", *receipt.Subscribers)
 	}
 	for name, conn := range map[string]*pipe{"exact": exact, "star": star, "many": many} {
 		got := conn.want("message")
@@ -195,14 +195,14 @@ func TestSubscribingTwiceIsOnce(t *testing.T) {
 	c, conn := s.join("a", "b", "a")
 	s.subscribe(c, "a")
 	conn.want("ack")
-	if receipt := s.publish("a", "1"); receipt.Subscribers != 1 {
-		t.Errorf("%d subscribers", receipt.Subscribers)
+	if receipt := s.publish("a", "1"); *receipt.Subscribers != 1 {
+		t.Errorf("%d subscribers", *receipt.Subscribers)
 	}
 	conn.want("message")
 	s.unsubscribe(c, "a")
 	conn.want("ack")
-	if receipt := s.publish("a", "2"); receipt.Subscribers != 0 {
-		t.Errorf("%d subscribers after the unsubscribe", receipt.Subscribers)
+	if receipt := s.publish("a", "2"); *receipt.Subscribers != 0 {
+		t.Errorf("%d subscribers after the unsubscribe", *receipt.Subscribers)
 	}
 	end := s.publish("b", "3")
 	if m := conn.want("message"); m.ID != end.ID {
@@ -243,8 +243,8 @@ func TestRemovedClientIsGone(t *testing.T) {
 	if last := conn.want("close"); last.Code != "1000" {
 		t.Errorf("closed with %s", last.Code)
 	}
-	if receipt := s.publish("a", "1"); receipt.Subscribers != 0 {
-		t.Errorf("%d subscribers", receipt.Subscribers)
+	if receipt := s.publish("a", "1"); *receipt.Subscribers != 0 {
+		t.Errorf("%d subscribers", *receipt.Subscribers)
 	}
 	for name, err := range map[string]error{
 		"Subscribe":   s.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, models.SubscribeOptions{}, models.Ack{Type: "ack"}),

@@ -785,7 +785,7 @@ func newLateEngine(seed uint64) lateEngine {
 	return lateEngine{enginetest.NewUnruly(seed, enginetest.Generous()), make(chan struct{}, 1)}
 }
 
-func (e lateEngine) Start(ctx context.Context, sink broker.Sink) (models.ID, error) {
+func (e lateEngine) Start(ctx context.Context, sink broker.Sink) error {
 	return e.Unruly.Start(ctx, lateSink{sink, e.late})
 }
 

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 
@@ -24,23 +23,13 @@ func notJSON(what string) error {
 		"%s must be valid JSON, in UTF-8, without a name twice in one object, and nested at most 10,000 deep", what)
 }
 
-// compactJSON takes the white space out of a JSON text, in place. The text must be one
-// value of I-JSON (RFC 7493): valid UTF-8, no name twice in one object.
-func compactJSON(text []byte) (jsontext.Value, error) {
-	value := jsontext.Value(text)
-	if err := value.Compact(jsontext.AllowInvalidUTF8(false), jsontext.AllowDuplicateNames(false)); err != nil {
-		return nil, notJSON("data")
+// compactJSON is models.CompactJSON for what a client has sent. CodeInvalidJSON.
+func compactJSON(text []byte, what string) (jsontext.Value, error) {
+	data, err := models.CompactJSON(text)
+	if err != nil {
+		return nil, notJSON(what)
 	}
-	return fit(value), nil
-}
-
-// fit gives data that is kept without the memory that only its making needed: a body
-// can be all white space but for one digit.
-func fit(data jsontext.Value) jsontext.Value {
-	if cap(data)-len(data) > len(data)/4 {
-		return bytes.Clone(data)
-	}
-	return data
+	return data, nil
 }
 
 // decodeRequest reads a client's frame. Unknown fields are errors: whoever asks for

@@ -1,7 +1,6 @@
 package handlers
 
 import (
-	"encoding/base64"
 	"mime"
 	"slices"
 	"strings"
@@ -79,23 +78,17 @@ func parseBody(contentType string, body []byte) (data jsontext.Value, encoding s
 	if len(body) == 0 {
 		return nil, "", models.Errorf(models.CodeInvalidRequest, "the body is the message and must not be empty")
 	}
-	kind := kindOf(contentType)
-	if kind == kindJSON || kind == kindUndeclared {
-		data, err = compactJSON(body)
-		if err == nil {
-			return data, "", nil
-		}
-		if kind == kindJSON {
-			return nil, "", notJSON("a body that is declared as JSON")
-		}
+	switch kind := kindOf(contentType); {
+	case kind == kindUndeclared:
+		data, encoding = models.ParseData(body)
+	case kind == kindJSON:
+		data, err = compactJSON(body, "a body that is declared as JSON")
+	case kind == kindText && utf8.Valid(body):
+		data = models.TextData(body)
+	default:
+		data, encoding = models.BinaryData(body), models.EncodingBase64
 	}
-	if kind != kindBinary && utf8.Valid(body) {
-		data, err = jsontext.AppendQuote(nil, body)
-		return fit(data), "", err
-	}
-	data = make(jsontext.Value, 0, base64.StdEncoding.EncodedLen(len(body))+2)
-	data = base64.StdEncoding.AppendEncode(append(data, '"'), body)
-	return append(data, '"'), models.EncodingBase64, nil
+	return data, encoding, err
 }
 
 // bodyKind is what a content type says of a body.

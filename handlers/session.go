@@ -261,6 +261,6 @@ func newDraft(topic models.Topic, data jsontext.Value, key string) (models.Draft
 	if err != nil {
 		return models.Draft{}, err
 	}
-	data, err = compactJSON(data)
+	data, err = compactJSON(data, "data")
 	return models.Draft{Topic: topic, Data: data, Key: key}, err
 }

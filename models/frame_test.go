@@ -100,11 +100,15 @@ func TestReceiptJSON(t *testing.T) {
 		want    string
 	}{
 		"plain": {
-			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: "a"},
+			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: "a", Subscribers: new(0)},
 			`{"id":"e-1","topic":"a","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":0}`,
 		},
+		"in a cluster": {
+			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: "a"},
+			`{"id":"e-1","topic":"a","time":"2026-11-23T17:45:01.250Z","duplicate":false}`,
+		},
 		"everything": {
-			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: `a"<ü`, Duplicate: true, Subscribers: 12},
+			models.Receipt{Time: moment(), ID: models.ID{Epoch: "e", Sequence: 1}, Topic: `a"<ü`, Duplicate: true, Subscribers: new(12)},
 			`{"id":"e-1","topic":"a\"<ü","time":"2026-11-23T17:45:01.250Z","duplicate":true,"subscribers":12}`,
 		},
 	}

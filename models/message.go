@@ -52,8 +52,9 @@ type Receipt struct {
 	Time  Timestamp `json:"time" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
 	// Duplicate tells that this publish repeated an earlier one, whose receipt it has.
 	Duplicate bool `json:"duplicate" example:"false"`
-	// Subscribers counts the matching subscriptions when the message took its place.
-	Subscribers int `json:"subscribers" example:"2"`
+	// Subscribers counts the matching subscriptions when the message took its place. It is absent
+	// in a cluster, where no node knows.
+	Subscribers *int `json:"subscribers,omitzero" example:"2"`
 }
 
 // AppendJSON appends the receipt as JSON to dst: what json.Marshal makes of it, which takes
@@ -67,8 +68,11 @@ func (r Receipt) AppendJSON(dst []byte) []byte {
 	dst = r.Time.append(dst)
 	dst = append(dst, `","duplicate":`...)
 	dst = strconv.AppendBool(dst, r.Duplicate)
-	dst = append(dst, `,"subscribers":`...)
-	return append(strconv.AppendInt(dst, int64(r.Subscribers), 10), '}')
+	if r.Subscribers != nil {
+		dst = append(dst, `,"subscribers":`...)
+		dst = strconv.AppendInt(dst, int64(*r.Subscribers), 10)
+	}
+	return append(dst, '}')
 }
 
 // AppendFrame appends the message's frame, one JSON object, to dst:

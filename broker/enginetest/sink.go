@@ -76,6 +76,9 @@ func (s *Sink) Deliver(batch broker.Batch) int {
 	return len(s.messages)
 }
 
+// Subscriptions implements broker.Sink.
+func (s *Sink) Subscriptions(models.Topic) int { return 1 }
+
 // Dismiss implements broker.Sink.
 func (s *Sink) Dismiss(batch broker.Batch) {
 	s.mu.Lock()

@@ -50,7 +50,10 @@ func run(t *testing.T, newEngine func(history broker.History) broker.Engine, his
 		t.Run(name, func(t *testing.T) {
 			engine := newEngine(history)
 			sink := NewSink(t)
-			position, err := engine.Start(t.Context(), sink)
+			if err := engine.Start(t.Context(), sink); err != nil {
+				t.Fatal(err)
+			}
+			position, err := engine.Follow(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}

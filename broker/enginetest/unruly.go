@@ -46,11 +46,17 @@ func NewUnruly(seed uint64, history broker.History) *Unruly {
 }
 
 // Start implements broker.Engine.
-func (u *Unruly) Start(ctx context.Context, sink broker.Sink) (models.ID, error) {
+func (u *Unruly) Start(ctx context.Context, sink broker.Sink) error {
 	u.sink = sink
 	go u.follow() //nolint:gosec // it ends with Close, not with ctx
 	return u.log.Start(ctx, pendingSink{u})
 }
+
+// Follow implements broker.Engine.
+func (u *Unruly) Follow(ctx context.Context) (models.ID, error) { return u.Position(ctx) }
+
+// Rest implements broker.Engine. What is pending is delivered all the same.
+func (*Unruly) Rest() {}
 
 // Publish implements broker.Engine.
 func (u *Unruly) Publish(ctx context.Context, draft models.Draft) (models.Receipt, error) {
@@ -158,7 +164,7 @@ func (u *Unruly) Lose() {
 // Forget makes it come back as another, empty log: with another epoch, from 1.
 func (u *Unruly) Forget(ctx context.Context) error {
 	fresh := broker.NewMemory(u.history)
-	if _, err := fresh.Start(ctx, pendingSink{u}); err != nil {
+	if err := fresh.Start(ctx, pendingSink{u}); err != nil {
 		return err
 	}
 	var old *broker.Memory
@@ -233,3 +239,5 @@ func (s pendingSink) Deliver(batch broker.Batch) int {
 	s.u.change(func() { s.u.pending = append(s.u.pending, batch.Messages...) })
 	return 0
 }
+
+func (pendingSink) Subscriptions(models.Topic) int { return 0 }
