@@ -19,11 +19,11 @@ import (
 )
 
 func TestMemoryEngine(t *testing.T) {
-	enginetest.Run(t, func(history broker.History) broker.Engine { return broker.NewMemory(history) })
+	enginetest.Run(t, enginetest.Doubts{}, func(_ *testing.T, history broker.History) broker.Engine { return broker.NewMemory(history) })
 }
 
 func TestUnrulyEngineKeepsTheContract(t *testing.T) {
-	enginetest.Run(t, func(history broker.History) broker.Engine { return enginetest.NewUnruly(1, history) })
+	enginetest.Run(t, enginetest.Doubts{}, func(_ *testing.T, history broker.History) broker.Engine { return enginetest.NewUnruly(1, history) })
 }
 
 // startMemory gives a running engine that is closed with the test.

@@ -12,7 +12,7 @@ import (
 )
 
 func testKeys(t *testing.T, engine broker.Engine, sink *Sink) {
-	draft := models.Draft{Topic: "a", Data: []byte(`"1"`), From: "ada", Key: "k"}
+	draft := models.Draft{Topic: "a", Data: []byte(`"MTIz"`), From: "ada", Key: "k"}
 	first, err := engine.Publish(t.Context(), draft)
 	if err != nil || first.Duplicate {
 		t.Fatalf("%+v, %v", first, err)
@@ -22,7 +22,7 @@ func testKeys(t *testing.T, engine broker.Engine, sink *Sink) {
 	want.Duplicate = true
 	for range 3 {
 		again := draft
-		again.Data = []byte(`"1"`) // the same, elsewhere
+		again.Data = []byte(`"MTIz"`) // the same, elsewhere
 		receipt, err := engine.Publish(t.Context(), again)
 		if diff := cmp.Diff(want, receipt); err != nil || diff != "" {
 			t.Errorf("%v (-want +got):\n%s", err, diff)

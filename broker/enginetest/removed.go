@@ -1,6 +1,8 @@
 package enginetest
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,7 +83,7 @@ func testRemovedMeanwhile(t *testing.T, engine broker.Engine, _ *Sink) {
 
 // testRemovedOfPatterns: of many topics, some of which lost messages, what was lost is
 // said for exactly those patterns and places that it matters for.
-func testRemovedOfPatterns(t *testing.T, engine broker.Engine, _ *Sink) {
+func testRemovedOfPatterns(t *testing.T, engine broker.Engine, doubts Doubts) {
 	c := newCrowd(t, engine, 2000)
 	// removed tells which messages are not retained: of each topic all but the last.
 	removed := make([]bool, len(c.published))
@@ -120,6 +122,13 @@ func testRemovedOfPatterns(t *testing.T, engine broker.Engine, _ *Sink) {
 		if len(lost) > 0 && recovered {
 			t.Errorf("%q after %v up to %v: recovered, but %v are lost", patterns, after, upTo, lost)
 		}
+		isFull := func(topic models.Topic) bool {
+			left := slices.DeleteFunc(slices.Clone(of[topic]), func(i int) bool { return removed[i] })
+			return len(left) == perTopic && c.published[left[0]].ID.Sequence > after.Sequence && matches(patterns, topic)
+		}
+		if !recovered && doubts.Full && slices.ContainsFunc(slices.Collect(maps.Keys(of)), isFull) {
+			continue
+		}
 		// What was lost beyond upTo may be counted, too.
 		if !recovered && len(c.between(patterns, after, newest, isRemoved)) == 0 {
 			t.Errorf("%q after %v up to %v: not recovered, but nothing is lost", patterns, after, upTo)
@@ -134,6 +143,7 @@ func testPurge(t *testing.T, engine broker.Engine, sink *Sink) {
 		a = append(a, publish(t, engine, "a", "1").ID)
 		b = append(b, publish(t, engine, "b", "1").ID)
 	}
+	sink.Await(200) // or the purge would come before their delivery
 	if err := engine.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -141,8 +151,8 @@ func testPurge(t *testing.T, engine broker.Engine, sink *Sink) {
 		t.Errorf("purging a topic that has nothing: %v", err)
 	}
 	purged := position(t, engine)
-	if purged != b[99] {
-		t.Errorf("position after the purge: %v, want %v", purged, b[99])
+	if purged.Epoch != b[99].Epoch || purged.Sequence < b[99].Sequence { // it may leave a mark of its own
+		t.Errorf("position after the purge: %v, before %v", purged, b[99])
 	}
 	topics, err := engine.Topics(t.Context(), models.TopicFilter{Page: models.Page{Limit: 10}})
 	if err != nil || len(topics) != 1 || topics[0].Name != "b" || topics[0].Messages != 100 {
@@ -169,7 +179,7 @@ func testPurge(t *testing.T, engine broker.Engine, sink *Sink) {
 			t.Errorf("%s: recovered %v (-want +got):\n%s", name, recovered, diff)
 		}
 	}
-	if tail, err := engine.Tail(t.Context(), []models.Pattern{"a"}, purged, 10); err != nil || tail.Sequence < start.Sequence || tail.Sequence > purged.Sequence {
+	if tail, err := engine.Tail(t.Context(), []models.Pattern{"a"}, purged, 10); err != nil || tail.Epoch != start.Epoch || tail.Sequence > purged.Sequence {
 		t.Errorf("tail of what was purged: %v, %v", tail, err)
 	}
 	if got := sink.Await(201); len(got) != 201 {

@@ -1,0 +1,73 @@
+package natsengine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// anchorShare is how many anchors there are in the time that messages are kept.
+	anchorShare = 64
+	// minAnchorInterval is the shortest time between two.
+	minAnchorInterval = time.Second
+)
+
+// anchor sees to it that there is a message of this time that nothing but its age and the stream's size
+// removes. The first node that comes to it publishes it.
+func (e *Engine) anchor(ctx context.Context) error {
+	interval := max(e.options.History.MaxAge/anchorShare, minAnchorInterval)
+	n := time.Now().UnixNano() / int64(interval)
+	if e.anchored.Load() == n {
+		return nil
+	}
+	err := e.keep(ctx, "anchor."+strconv.FormatInt(n, 10), nil, nats.Header{headerLastSubject: {"0"}})
+	if err == nil || isCode(err, errCodeWrongLastForOne) {
+		e.anchored.Store(n)
+		return nil
+	}
+	return err
+}
+
+// keep puts something of the engine's own into the log.
+func (e *Engine) keep(ctx context.Context, name string, payload []byte, header nats.Header) error {
+	m := &nats.Msg{Subject: e.options.Prefix + "-log." + name, Header: nats.Header{headerStream: {e.options.Stream}}, Data: payload}
+	for key, values := range header {
+		m.Header[key] = values
+	}
+	_, err := e.store(ctx, m)
+	return err
+}
+
+// ack is JetStream's answer to a message.
+type ack struct {
+	Stream    string    `json:"stream"`
+	Sequence  uint64    `json:"seq"`
+	Duplicate bool      `json:"duplicate"`
+	Error     *apiError `json:"error"`
+}
+
+// store has a message stored, and returns when it is.
+func (e *Engine) store(ctx context.Context, m *nats.Msg) (ack, error) {
+	if err := e.disk.check(len(m.Data)); err != nil {
+		return ack{}, err
+	}
+	reply, err := e.request(ctx, m)
+	if err != nil {
+		return ack{}, err
+	}
+	a, err := parseAck(reply.Data)
+	switch {
+	case err != nil:
+		return ack{}, fmt.Errorf("JetStream's answer cannot be read: %w", err)
+	case a.Error != nil:
+		return ack{}, a.Error
+	case a.Sequence == 0:
+		return ack{}, errors.New("JetStream's answer has no sequence")
+	}
+	return a, nil
+}

@@ -1,0 +1,321 @@
+package natsengine
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+
+	"fanfare/broker"
+	"fanfare/models"
+)
+
+const (
+	// watchInterval is how often the state of the stream is looked at.
+	watchInterval = time.Second
+	// maxFailures is how many of these looks may fail before the connection tries another server.
+	maxFailures = 4
+)
+
+// Engine is the broker.Engine on a JetStream stream.
+type Engine struct {
+	// Set by New, never changed.
+	options Options
+	node    string
+	server  *embeddedServer // nil with a cluster
+	conn    *nats.Conn
+	// Set by New, never changed once Start has been called.
+	codec codec
+	sink  broker.Sink
+
+	// Safe for concurrent use.
+	known   known
+	trouble trouble
+	disk    disk
+	// anchored is the number of the newest anchor.
+	anchored atomic.Int64
+	follower *follower
+	// health is what the last look at the stream said.
+	health atomic.Pointer[error]
+
+	// kicked asks for a look at once. stop ends the watching, which watching waits for.
+	kicked   chan struct{}
+	stop     context.CancelFunc
+	watching sync.WaitGroup
+}
+
+var _ broker.Engine = (*Engine)(nil)
+
+// New connects, and prepares the stream: it is made if it is not there, and checked if it is. It waits 30 s
+// for servers that are about to start, and no longer than ctx. Close must follow.
+func New(ctx context.Context, options Options) (_ *Engine, err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "node"
+	}
+	e := &Engine{
+		options:  options,
+		node:     host + "-" + uuid.NewString()[:8],
+		trouble:  trouble{logger: options.Logger},
+		kicked:   make(chan struct{}, 1),
+		follower: newFollower(),
+	}
+	e.follower.engine = e
+	e.setHealth(nil)
+	if options.embedded() {
+		if e.server, err = startServer(options); err != nil {
+			return nil, err
+		}
+		e.disk.store = e.server.store
+	}
+	if err := e.open(ctx); err != nil {
+		return nil, errors.Join(err, e.free())
+	}
+	return e, nil
+}
+
+// open connects and prepares what is there.
+func (e *Engine) open(ctx context.Context) error {
+	if err := e.await(ctx, "cannot connect to NATS", func(context.Context) error { return e.connect() }); err != nil {
+		return err
+	}
+	if err := e.await(ctx, "cannot prepare the stream", e.prepareStream); err != nil {
+		return err
+	}
+	if e.server != nil {
+		if err := e.beginLife(ctx); err != nil {
+			return err
+		}
+	}
+	s, err := e.state(ctx, "")
+	if err != nil {
+		return err
+	}
+	e.codec = codec{
+		signer:  signer{e.key(s.epoch)},
+		prefix:  e.options.Prefix + ".",
+		maxData: e.MaxMessageSize(),
+		skew:    e.options.window() / 2,
+		stream:  e.options.Stream,
+	}
+	return e.anchor(ctx)
+}
+
+// beginLife begins a new epoch if the last life of the store may have lost what it had answered.
+func (e *Engine) beginLife(ctx context.Context) error {
+	if e.server.store.torn {
+		s, err := e.state(ctx, "")
+		if err != nil {
+			return err
+		}
+		if err := e.beginEpoch(ctx, s.epoch, "the machine stopped while the log was open, without nats.sync: always"); err != nil {
+			return err
+		}
+	}
+	return e.server.store.begin(e.options.SyncAlways)
+}
+
+// key is what signs: the secret that all nodes have, or that of the store, or else what who can read the
+// stream's configuration can know, too.
+func (e *Engine) key(epoch string) []byte {
+	secret := "epoch " + epoch
+	switch {
+	case e.options.Secret != "":
+		secret = "secret " + e.options.Secret
+	case e.server != nil:
+		secret = "store " + e.server.store.record.Secret
+	}
+	key := sha256.Sum256([]byte(secret))
+	return key[:]
+}
+
+// MaxMessageSize is how large a message's data may be, in bytes: as the options say, or less if the servers
+// take less.
+func (e *Engine) MaxMessageSize() int {
+	return min(e.options.MessageSize, int(e.conn.MaxPayload())-headerSpace)
+}
+
+// GuestURL is where other NATS clients find the server in this process, empty if no port is open.
+func (e *Engine) GuestURL() string {
+	if e.server == nil || e.options.Listen == "" {
+		return ""
+	}
+	return e.server.server.ClientURL()
+}
+
+// Start implements broker.Engine.
+func (e *Engine) Start(_ context.Context, sink broker.Sink) error {
+	e.sink = sink
+	ctx, cancel := context.WithCancel(context.Background())
+	e.stop = cancel
+	e.watching.Go(func() { e.watch(ctx) })
+	return nil
+}
+
+// Position implements broker.Engine.
+func (e *Engine) Position(ctx context.Context) (models.ID, error) {
+	s, err := e.state(ctx, "")
+	if err != nil {
+		return models.ID{}, e.unavailable("position", err)
+	}
+	return s.id(s.last), nil
+}
+
+// Ready implements broker.Engine. It tells what was found within the last second.
+func (e *Engine) Ready(context.Context) error {
+	if !e.conn.IsConnected() {
+		return errAway()
+	}
+	if err := e.disk.check(0); err != nil {
+		return err
+	}
+	return *e.health.Load()
+}
+
+func (e *Engine) setHealth(err error) { e.health.Store(&err) }
+
+// Follow implements broker.Engine.
+func (e *Engine) Follow(ctx context.Context) (models.ID, error) {
+	s, err := e.state(ctx, "")
+	if err != nil {
+		return models.ID{}, e.unavailable("follow", err)
+	}
+	e.follower.start(ctx, s.id(s.last))
+	return s.id(s.last), nil
+}
+
+// Rest implements broker.Engine.
+func (e *Engine) Rest() { e.follower.stop() }
+
+// Close implements broker.Engine.
+func (e *Engine) Close() error {
+	e.follower.stop()
+	if e.stop != nil {
+		e.stop()
+	}
+	e.watching.Wait()
+	return e.free()
+}
+
+// free gives back what New has taken.
+func (e *Engine) free() error {
+	if e.conn != nil {
+		e.conn.Close()
+	}
+	if e.server != nil {
+		return e.server.close()
+	}
+	return nil
+}
+
+// kick has the stream looked at soon.
+func (e *Engine) kick() {
+	select {
+	case e.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// watch looks after the log once a second: whether it is there, and whether delivery gets on.
+func (e *Engine) watch(ctx context.Context) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	failures := 0
+	for {
+		err := e.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			failures = 0
+			e.setHealth(nil)
+			e.trouble.over()
+		default:
+			failures++
+			e.setHealth(e.unavailable("watching", err))
+			if failures%maxFailures == 0 && e.server == nil && e.conn.IsConnected() {
+				// This server answers, and has no leader to ask. Another may.
+				_ = e.conn.ForceReconnect()
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-e.kicked:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (e *Engine) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*watchInterval)
+	defer cancel()
+	was := e.follower.place()
+	s, err := e.state(ctx, "")
+	if isCode(err, errCodeNoStream) {
+		// Somebody has removed it. Without one nothing goes on, and there is nothing left to destroy.
+		e.options.Logger.Warn("stream_gone", "stream", e.options.Stream)
+		if err := e.prepareStream(ctx); err != nil {
+			return err
+		}
+		s, err = e.state(ctx, "")
+	}
+	if err != nil {
+		return err
+	}
+	e.follower.check(was, s)
+	return e.anchor(ctx)
+}
+
+// disk keeps the server in this process from filling its disk: JetStream gives up altogether then, also
+// for those who read. Its methods may be called concurrently.
+type disk struct {
+	// store is nil if the disks are somebody else's. Set by New, never changed.
+	store *store
+
+	mu sync.Mutex
+	// looked is when the disk was looked at, written what has come since then, full what was found.
+	looked  time.Time
+	written int
+	full    error
+	free    func(path string) (uint64, error) // nil for free
+}
+
+const (
+	// diskReserve is what is left free, in bytes, and diskLook how much is written, and how long, without
+	// another look.
+	diskReserve  = 64 << 20
+	diskLook     = 1 << 20
+	diskInterval = 100 * time.Millisecond
+)
+
+// check fails if there is no room for so many bytes.
+func (d *disk) check(size int) error {
+	if d.store == nil {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.written += size; d.written < diskLook && time.Since(d.looked) < diskInterval {
+		return d.full
+	}
+	d.looked, d.written, d.full = time.Now(), 0, nil
+	space := free
+	if d.free != nil {
+		space = d.free
+	}
+	switch bytes, err := space(d.store.dir); {
+	case err != nil:
+		d.full = fmt.Errorf("the disk of the log cannot be looked at: %w", err)
+	case bytes < diskReserve:
+		d.full = &models.Error{Code: models.CodeEngineUnavailable, Message: "the disk of the log is full", RetryAfter: time.Second}
+	}
+	return d.full
+}

@@ -1,0 +1,115 @@
+package natsengine
+
+import (
+	"context"
+	"encoding/json"
+
+	"fanfare/broker"
+	"fanfare/models"
+)
+
+// maxFull is how many topics are looked at that have as many messages as they may have.
+const maxFull = 256
+
+// isLost tells whether in a span a message that matches was removed since what the query knows of, or may
+// have been. The state is younger than all that was read.
+func (e *Engine) isLost(ctx context.Context, query broker.Query, of span, now state) (bool, error) {
+	var known broker.Removals
+	if query.Removals.Epoch == now.epoch {
+		known = query.Removals
+	}
+	if of.after >= of.upTo || now.removals() == known.Count {
+		return false, nil
+	}
+	if of.after+1 < now.first && now.first > known.First {
+		return true, nil
+	}
+	missing, err := e.isMissing(ctx, of.after)
+	if err != nil || !missing {
+		return false, err
+	}
+	for _, p := range e.fewer(query.Patterns) {
+		lost, err := e.wasPurged(ctx, p, of, known)
+		if err == nil && !lost {
+			lost, err = e.wasFull(ctx, p, of, known)
+		}
+		if err != nil || lost {
+			return lost, err
+		}
+	}
+	return false, nil
+}
+
+// fewer gives patterns that match at least what others do, and are not too many.
+func (*Engine) fewer(patterns []models.Pattern) []models.Pattern {
+	if len(patterns) > maxFilters {
+		return []models.Pattern{models.AnyTail}
+	}
+	return patterns
+}
+
+// isMissing tells whether there is a place after one that nothing is at any more, or may be.
+func (e *Engine) isMissing(ctx context.Context, after uint64) (bool, error) {
+	// A replica that is behind has too few, and the leader is asked later: both err to one side.
+	messages, err := e.count(ctx, models.AnyTail, after)
+	if err != nil {
+		return false, err
+	}
+	now, err := e.state(ctx, "")
+	return messages < now.last-after, err
+}
+
+// wasPurged tells whether a topic that matches was purged, of a message beyond the span's beginning.
+func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known broker.Removals) (bool, error) {
+	filter := e.options.Prefix + "-log.purge." + string(p)
+	for after := max(of.after, known.Newest); ; {
+		// A purge marks what it removes before it does. So whoever knows the mark knows of the purge.
+		marks, err := e.findOne(ctx, filter, span{after, ^uint64(0)}, maxStretch)
+		if err != nil {
+			return false, err
+		}
+		for _, s := range marks.stored {
+			var mark purgeMark
+			if json.Unmarshal(s.payload, &mark) != nil || mark.Last > of.after {
+				return true, nil
+			}
+			after = s.sequence
+		}
+		if marks.reached == ^uint64(0) {
+			return false, nil
+		}
+	}
+}
+
+// wasFull tells whether a topic that matches has lost a message beyond the span's beginning because it had too
+// many.
+func (e *Engine) wasFull(ctx context.Context, p models.Pattern, of span, known broker.Removals) (bool, error) {
+	now, err := e.state(ctx, e.codec.prefix+string(p))
+	if err != nil {
+		return false, err
+	}
+	looked := 0
+	for subject, messages := range now.subjects {
+		if messages < uint64(e.options.History.MaxMessagesPerTopic) { //nolint:gosec // it is positive
+			continue
+		}
+		if looked++; looked > maxFull {
+			return true, nil
+		}
+		if lost, err := e.wasSubjectFull(ctx, subject, of, known); err != nil || lost {
+			return lost, err
+		}
+	}
+	return false, nil
+}
+
+// wasSubjectFull is wasFull for a subject that has as many messages as it may have.
+func (e *Engine) wasSubjectFull(ctx context.Context, subject string, of span, known broker.Removals) (bool, error) {
+	first, found, err := e.leaderMessage(ctx, map[string]any{"seq": 1, "next_by_subj": subject})
+	if err != nil || !found || first.sequence <= of.after+1 {
+		return false, err
+	}
+	// Only a message to the topic removes one of it.
+	last, err := e.lastOf(ctx, subject)
+	return last > known.Newest, err
+}

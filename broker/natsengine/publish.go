@@ -1,0 +1,89 @@
+package natsengine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"fanfare/broker"
+	"fanfare/models"
+)
+
+// busyPause is how long a publish waits that comes while another with its key is under way.
+const busyPause = 5 * time.Millisecond
+
+// Publish implements broker.Engine. A message that is too large for the servers is CodePayloadTooLarge.
+//
+// Of a key whose message was removed in the meantime nobody knows what it was: a publish with it is answered
+// as the same, with the present time.
+func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receipt, error) {
+	if len(draft.Data) > e.codec.maxData {
+		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "a message's data has at most %d bytes as JSON text", e.codec.maxData)
+	}
+	// It takes room as if it were delivered from here, so that who publishes faster than this node
+	// delivers is told.
+	batch := broker.Batch{Messages: []*models.Message{{Data: draft.Data}}}
+	if err := e.sink.Admit(ctx, batch); err != nil {
+		return models.Receipt{}, err
+	}
+	defer e.sink.Dismiss(batch)
+	now := time.UnixMilli(time.Now().UnixMilli()).UTC()
+	m, err := e.codec.encode(draft, now)
+	if err != nil {
+		return models.Receipt{}, err
+	}
+	a, err := e.store(ctx, m)
+	for isCode(err, errCodeDuplicateBusy) && ctx.Err() == nil {
+		time.Sleep(busyPause)
+		a, err = e.store(ctx, m)
+	}
+	if isCode(err, errCodeTooLarge) {
+		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "the message is larger than the log takes")
+	}
+	if err != nil {
+		return models.Receipt{}, e.unavailable("publishing", err)
+	}
+	receipt := models.Receipt{
+		ID:    models.ID{Epoch: e.epoch(), Sequence: a.Sequence},
+		Topic: draft.Topic,
+		Time:  models.Timestamp{Time: now},
+	}
+	if a.Duplicate {
+		if err := e.repeat(ctx, draft, &receipt); err != nil {
+			return models.Receipt{}, err
+		}
+	}
+	e.known.raise(receipt.ID)
+	if e.server != nil {
+		n := e.sink.Subscriptions(draft.Topic)
+		receipt.Subscribers = &n
+	}
+	return receipt, nil
+}
+
+// repeat makes a receipt that of the message which was published with the key before.
+func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models.Receipt) error {
+	receipt.Duplicate = true
+	s, found, err := e.leaderMessage(ctx, map[string]any{"seq": receipt.ID.Sequence})
+	if err != nil {
+		return e.unavailable("publishing", err)
+	}
+	if !found {
+		return nil
+	}
+	m := e.codec.decode(s, receipt.ID.Epoch)
+	if m == nil || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding {
+		return models.Errorf(models.CodeConflict, "this idempotency key was used for another message to this topic")
+	}
+	receipt.Time = m.Time
+	return nil
+}
+
+// epoch is that of the log, as far as is known.
+func (e *Engine) epoch() string { return e.known.get().Epoch }
+
+func parseAck(text []byte) (a ack, err error) {
+	err = json.Unmarshal(text, &a)
+	return a, err
+}

@@ -1,0 +1,142 @@
+package natsengine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// serverPatience is how long the server in this process may take to start: it reads its store.
+	serverPatience = 2 * time.Minute
+	// ownUser is whom the engine comes as, guestUser everybody else.
+	ownUser, guestUser = "fanfare-node", "fanfare"
+	// maxPayload is the largest message that NATS has, in bytes.
+	maxPayload = 64 << 20
+)
+
+// embeddedServer is a NATS server in this process, with its store.
+type embeddedServer struct {
+	server   *server.Server
+	store    *store
+	password string
+}
+
+// startServer starts a server on a store.
+func startServer(o Options) (*embeddedServer, error) {
+	opened, err := openStore(o.StoreDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &embeddedServer{store: opened, password: rand.Text()}
+	options, err := s.options(o)
+	if err != nil {
+		return nil, errors.Join(err, opened.close(false))
+	}
+	if s.server, err = server.NewServer(options); err != nil {
+		return nil, errors.Join(err, opened.close(false))
+	}
+	problems := &serverLog{logger: o.Logger}
+	s.server.SetLoggerV2(problems, false, false, false)
+	s.server.Start()
+	if !s.server.ReadyForConnections(serverPatience) || !s.server.JetStreamEnabled() {
+		s.server.Shutdown()
+		return nil, errors.Join(fmt.Errorf("the store %s cannot be opened: %s", o.StoreDir, problems.last()), opened.close(false))
+	}
+	return s, nil
+}
+
+func (s *embeddedServer) options(o Options) (*server.Options, error) {
+	options := &server.Options{
+		ServerName:        "fanfare",
+		DontListen:        o.Listen == "",
+		JetStream:         true,
+		StoreDir:          filepath.Join(o.StoreDir, "nats"),
+		JetStreamMaxStore: o.History.MaxBytes + 1<<40, // the disk itself is watched
+		SyncAlways:        o.SyncAlways,
+		MaxPayload:        int32(min(o.MessageSize+headerSpace, maxPayload)), //nolint:gosec // it fits
+		NoSigs:            true,
+		Users: []*server.User{
+			{Username: ownUser, Password: s.password},
+			{Username: guestUser, Password: o.Token, Permissions: guestPermissions(o)},
+		},
+	}
+	if o.Token == "" {
+		options.NoAuthUser = guestUser
+	}
+	if o.Listen != "" {
+		host, port, err := net.SplitHostPort(o.Listen)
+		if err != nil {
+			return nil, err
+		}
+		options.Host = host
+		if options.Port, err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
+		if options.Port == 0 {
+			options.Port = server.RANDOM_PORT
+		}
+	}
+	return options, nil
+}
+
+// guestPermissions lets other NATS clients publish and listen to topics, and read the log.
+func guestPermissions(o Options) *server.Permissions {
+	direct := "$JS.API.DIRECT.GET." + o.Stream
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>", direct, direct + ".>"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>"}},
+	}
+}
+
+func (s *embeddedServer) connectOptions() []nats.Option {
+	return []nats.Option{nats.InProcessServer(s.server), nats.UserInfo(ownUser, s.password)}
+}
+
+// close ends the server, and has everything on the disk.
+func (s *embeddedServer) close() error {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+	return s.store.close(true)
+}
+
+// serverLog logs what the server in this process has to complain of.
+type serverLog struct {
+	logger *slog.Logger
+	worst  lastText
+}
+
+func (l *serverLog) last() string { return l.worst.get() }
+
+// Noticef implements server.Logger, as do the others.
+func (l *serverLog) Noticef(string, ...any) {}
+
+// Warnf implements server.Logger.
+func (l *serverLog) Warnf(format string, args ...any) { l.log(slog.LevelWarn, format, args) }
+
+// Errorf implements server.Logger.
+func (l *serverLog) Errorf(format string, args ...any) { l.log(slog.LevelError, format, args) }
+
+// Fatalf implements server.Logger. The process goes on: the log is away then.
+func (l *serverLog) Fatalf(format string, args ...any) { l.log(slog.LevelError, format, args) }
+
+// Debugf implements server.Logger.
+func (l *serverLog) Debugf(string, ...any) {}
+
+// Tracef implements server.Logger.
+func (l *serverLog) Tracef(string, ...any) {}
+
+func (l *serverLog) log(level slog.Level, format string, args []any) {
+	text := fmt.Sprintf(format, args...)
+	l.worst.set(text)
+	l.logger.Log(context.Background(), level, "nats", "text", text)
+}
