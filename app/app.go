@@ -45,9 +45,9 @@ type App struct {
 	draining atomic.Bool
 }
 
-// New opens the address and builds everything behind it. Run must follow: it frees what
-// New has taken.
-func New(config Config, logger *slog.Logger) (_ *App, err error) {
+// New opens the address and builds everything behind it. With NATS it may wait for servers that are about
+// to start, until ctx ends. Run must follow: it frees what New has taken.
+func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err error) {
 	a := &App{
 		config:  config,
 		logger:  logger,
@@ -70,15 +70,13 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	a.listener = listener
-	engine := broker.NewMemory(broker.History{
-		MaxMessagesPerTopic: config.History.MaxMessagesPerTopic,
-		MaxAge:              config.History.MaxAge,
-		MaxBytes:            int64(config.History.MaxBytes),
-		IdempotencyWindow:   config.History.IdempotencyWindow,
-	})
-	frameSize := int(config.Limits.MessageSize + frameOverhead)
-	a.pubsub, err = broker.New(context.Background(), engine, broker.Options{
-		MessageSize:       int(config.Limits.MessageSize),
+	engine, messageSize, err := newEngine(ctx, config, logger)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	frameSize := messageSize + int(frameOverhead)
+	a.pubsub, err = broker.New(ctx, engine, broker.Options{
+		MessageSize:       messageSize,
 		FrameSize:         frameSize,
 		OutboxSize:        int(config.Limits.OutboxSize),
 		Clients:           a.clients,
@@ -89,7 +87,7 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 		PingInterval:      config.Transport.PingInterval,
 	})
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, engine.Close(), listener.Close())
 	}
 	a.carrier, err = transport.New(transport.Options{
 		Mode:                  config.transportMode(),
@@ -114,7 +112,7 @@ func New(config Config, logger *slog.Logger) (_ *App, err error) {
 		TrustedProxies: parseProxies(config.Server.TrustedProxies),
 		Requests:       newRate(config.Limits.RequestRate, config.Limits.RequestBurst),
 		Publishes:      newRate(config.Limits.PublishRate, config.Limits.PublishBurst),
-		MessageSize:    int(config.Limits.MessageSize),
+		MessageSize:    messageSize,
 		Subscriptions:  config.Limits.SubscriptionsPerClient,
 		HeaderTimeout:  config.Server.HeaderTimeout,
 		ReadTimeout:    config.Server.ReadTimeout,

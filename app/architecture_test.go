@@ -95,8 +95,14 @@ func architecture() map[string]rule {
 				"fanfare/broker", "fanfare/models",
 				"github.com/nats-io/nats.go",
 				"github.com/nats-io/nats-server/v2",
+				"github.com/nats-io/nuid", // names of messages and consumers
+				"github.com/google/uuid",
+				"golang.org/x/sync",
 			},
-			tests: []string{"fanfare/broker/enginetest"},
+			tests: []string{"fanfare/broker/enginetest", "fanfare/broker/natsengine/natstest"},
+		},
+		"broker/natsengine/natstest": { // a test in all but name
+			imports: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 		},
 		"transport": {
 			imports: []string{

@@ -36,7 +36,7 @@ func Main() int {
 
 // serve runs the server until ctx ends and it has shut down.
 func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
-	a, err := New(cfg, logger)
+	a, err := New(ctx, cfg, logger)
 	if err != nil {
 		return err
 	}

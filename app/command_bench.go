@@ -72,7 +72,7 @@ func (c command) benchServerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := New(cfg, NewLogger(c.stderr, cfg.Log))
+			a, err := New(cmd.Context(), cfg, NewLogger(c.stderr, cfg.Log))
 			if err != nil {
 				return err
 			}

@@ -11,10 +11,14 @@ import (
 //
 // The koanf tags are the keys: server.address is Server.Address, and FANFARE_SERVER_ADDRESS in the
 // environment.
+//
+// Engine keeps the log: memory, in this process alone, or nats. Default memory.
 type Config struct {
 	Server    ServerConfig    `koanf:"server"`
 	Transport TransportConfig `koanf:"transport"`
+	Engine    string          `koanf:"engine"`
 	History   HistoryConfig   `koanf:"history"`
+	NATS      NATSConfig      `koanf:"nats"`
 	Limits    LimitsConfig    `koanf:"limits"`
 	Auth      AuthConfig      `koanf:"auth"`
 	Log       LogConfig       `koanf:"log"`
@@ -103,7 +107,8 @@ func (c Config) transportMode() transport.Mode {
 	return c.Transport.Mode
 }
 
-// HistoryConfig bounds the log. A message is removed as soon as one of the bounds says so.
+// HistoryConfig bounds the log. A message is removed as soon as one of the bounds says so. All nodes of
+// a cluster have the same.
 type HistoryConfig struct {
 	// MaxMessagesPerTopic is how many messages are kept of one topic. Default 1000.
 	MaxMessagesPerTopic int `koanf:"max_messages_per_topic"`
@@ -111,8 +116,8 @@ type HistoryConfig struct {
 	// MaxAge is how long a message is kept. Default 1h.
 	MaxAge time.Duration `koanf:"max_age"`
 
-	// MaxBytes is the size of all messages kept, over all topics. It is held in memory.
-	// Default 256MiB.
+	// MaxBytes is the size of all messages kept, over all topics. It is held in memory, or by NATS
+	// on its disks. Default 256MiB.
 	MaxBytes ByteSize `koanf:"max_bytes"`
 
 	// IdempotencyWindow is for how long an idempotency key stands for the message that was
@@ -251,11 +256,20 @@ func DefaultConfig() Config {
 			PingInterval: 25 * time.Second,
 			PongTimeout:  10 * time.Second,
 		},
+		Engine: engineMemory,
 		History: HistoryConfig{
 			MaxMessagesPerTopic: 1000,
 			MaxAge:              time.Hour,
 			MaxBytes:            256 * MiB,
 			IdempotencyWindow:   2 * time.Minute,
+		},
+		NATS: NATSConfig{
+			StoreDir:      "fanfare-data",
+			Sync:          syncOS,
+			URLs:          []string{},
+			Stream:        "FANFARE",
+			SubjectPrefix: "fanfare",
+			Replicas:      1,
 		},
 		Limits: LimitsConfig{
 			MessageSize:            1 * MiB,

@@ -19,8 +19,10 @@ import (
 // defaultConfigFile is read when no file is named, if it is there.
 const defaultConfigFile = "config.yaml"
 
-// hiddenKey is the key whose value must not be repeated.
-const hiddenKey = "auth.jwt.key"
+// isHidden tells whether a key's value must not be repeated.
+func isHidden(key string) bool {
+	return slices.Contains([]string{"auth.jwt.key", "nats.secret", "nats.password", "nats.urls"}, key)
+}
 
 // envPrefix begins every environment variable of the configuration.
 const envPrefix = "FANFARE_"
@@ -131,8 +133,8 @@ func (l *configLoader) decode() Config {
 	for _, key := range slices.Sorted(maps.Keys(l.values)) {
 		switch err := decodeKey(key, l.values[key], &cfg); {
 		case err == nil:
-		case key == hiddenKey:
-			l.mistake("%s: want text", key)
+		case isHidden(key):
+			l.mistake("%s: want text, or a list of it", key)
 		default:
 			l.mistake("%s: %w", key, err)
 		}

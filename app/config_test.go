@@ -266,7 +266,7 @@ func TestConfigFileErrors(t *testing.T) {
 		"unknown key":          {document: "server: {host: x}", want: "server.host: unknown key in "},
 		"unknown key, null":    {document: "server: {host: }", want: "server.host: unknown key in "},
 		"unknown scalar":       {document: "port: 80", want: "port: unknown key in "},
-		"unknown empty":        {document: "nats: {}", want: "nats: unknown key in "},
+		"unknown empty":        {document: "mqtt: {}", want: "mqtt: unknown key in "},
 		"number as a key":      {document: "1: 2", want: "1: unknown key in "},
 		"number below":         {document: "server: {1: 2}", want: "server.1: unknown key in "},
 		"key in another case":  {document: "server: {Address: 'localhost:1'}", want: "server.Address: unknown key in "},

@@ -52,6 +52,8 @@ func (c Config) validate() []error {
 	v.positiveDuration("transport.ping_interval", c.Transport.PingInterval)
 	v.positiveDuration("transport.pong_timeout", c.Transport.PongTimeout)
 
+	v.oneOf("engine", c.Engine, engineMemory, engineNATS)
+	v.nats(c)
 	v.positive("history.max_messages_per_topic", c.History.MaxMessagesPerTopic)
 	v.positiveDuration("history.max_age", c.History.MaxAge)
 	if c.History.MaxBytes-c.Limits.MessageSize <= frameOverhead {

@@ -83,7 +83,7 @@ func startServer(t *testing.T, changes ...func(*app.Config)) *server {
 	if file := config.Server.TLS.CertFile; file != "" {
 		s.trust(file)
 	}
-	a, err := app.New(config, slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &s.log), nil)))
+	a, err := app.New(t.Context(), config, slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &s.log), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,8 @@ type Options struct {
 	// Listen is the HOST:PORT at which other NATS clients find the server in this process. Without it
 	// no port is open.
 	Listen string
-	// Token is what those have to show. Without one everybody who reaches the address is let in.
-	Token string
+	// Password is what those have to show, as the user fanfare. Without one everybody who reaches the address is let in.
+	Password string
 
 	// URLs are the servers of a cluster: nats://host:4222, or tls://. They may have a user and password,
 	// or a token.

@@ -3,6 +3,7 @@ package natsengine
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,13 +66,7 @@ func (s *embeddedServer) options(o Options) (*server.Options, error) {
 		SyncAlways:        o.SyncAlways,
 		MaxPayload:        int32(min(o.MessageSize+headerSpace, maxPayload)), //nolint:gosec // it fits
 		NoSigs:            true,
-		Users: []*server.User{
-			{Username: ownUser, Password: s.password},
-			{Username: guestUser, Password: o.Token, Permissions: guestPermissions(o)},
-		},
-	}
-	if o.Token == "" {
-		options.NoAuthUser = guestUser
+		CustomClientAuthentication: doorman{own: s.password, guests: o.Password, permissions: guestPermissions(o)},
 	}
 	if o.Listen != "" {
 		host, port, err := net.SplitHostPort(o.Listen)
@@ -87,6 +82,30 @@ func (s *embeddedServer) options(o Options) (*server.Options, error) {
 		}
 	}
 	return options, nil
+}
+
+// doorman lets the engine in, and guests with their permissions. It implements server.Authentication.
+type doorman struct {
+	// own is the password of the engine, guests that of all others, if they need one.
+	own, guests string
+	permissions *server.Permissions
+}
+
+// Check implements server.Authentication.
+func (d doorman) Check(c server.ClientAuthentication) bool {
+	shown := c.GetOpts()
+	is := func(user, password string) bool {
+		return shown.Username == user && subtle.ConstantTimeCompare([]byte(shown.Password), []byte(password)) == 1
+	}
+	switch {
+	case is(ownUser, d.own):
+		c.RegisterUser(&server.User{Username: ownUser})
+	case d.guests == "" || is(guestUser, d.guests):
+		c.RegisterUser(&server.User{Username: guestUser, Permissions: d.permissions})
+	default:
+		return false
+	}
+	return true
 }
 
 // guestPermissions lets other NATS clients publish and listen to topics, and read the log.
