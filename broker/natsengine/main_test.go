@@ -1,6 +1,7 @@
 package natsengine_test
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"testing"
@@ -10,9 +11,13 @@ import (
 	"fanfare/broker"
 	"fanfare/broker/enginetest"
 	"fanfare/broker/natsengine"
+	"fanfare/broker/natsengine/natstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	natstest.Serve()
+	goleak.VerifyTestMain(m)
+}
 
 // embedded gives the options of an engine in a directory.
 func embedded(t testing.TB, dir string, history broker.History) natsengine.Options {
@@ -33,6 +38,15 @@ func embedded(t testing.TB, dir string, history broker.History) natsengine.Optio
 	}
 }
 
+// clustered gives the options of an engine on a cluster of three, whose stream has a name of its own.
+func clustered(t testing.TB, cluster *natstest.Cluster, stream string, history broker.History) natsengine.Options {
+	t.Helper()
+	o := embedded(t, "", history)
+	o.URLs, o.Replicas = cluster.URLs(), 3
+	o.Stream, o.Prefix = stream, "prefix-"+stream
+	return o
+}
+
 func open(t testing.TB, options natsengine.Options) *natsengine.Engine {
 	t.Helper()
 	engine, err := natsengine.New(t.Context(), options)
@@ -45,5 +59,15 @@ func open(t testing.TB, options natsengine.Options) *natsengine.Engine {
 func TestEmbedded(t *testing.T) {
 	enginetest.Run(t, enginetest.Doubts{Full: true}, func(t *testing.T, history broker.History) broker.Engine {
 		return open(t, embedded(t, t.TempDir(), history))
+	})
+}
+
+func TestClustered(t *testing.T) {
+	cluster := natstest.Start(t, 3)
+	n := 0
+	enginetest.Run(t, enginetest.Doubts{Full: true}, func(t *testing.T, history broker.History) broker.Engine {
+		n++
+		history.MaxBytes = 100 << 20
+		return open(t, clustered(t, cluster, fmt.Sprint("S", n), history))
 	})
 }

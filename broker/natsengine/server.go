@@ -58,14 +58,14 @@ func startServer(o Options) (*embeddedServer, error) {
 
 func (s *embeddedServer) options(o Options) (*server.Options, error) {
 	options := &server.Options{
-		ServerName:        "fanfare",
-		DontListen:        o.Listen == "",
-		JetStream:         true,
-		StoreDir:          filepath.Join(o.StoreDir, "nats"),
-		JetStreamMaxStore: o.History.MaxBytes + 1<<40, // the disk itself is watched
-		SyncAlways:        o.SyncAlways,
-		MaxPayload:        int32(min(o.MessageSize+headerSpace, maxPayload)), //nolint:gosec // it fits
-		NoSigs:            true,
+		ServerName:                 "fanfare",
+		DontListen:                 o.Listen == "",
+		JetStream:                  true,
+		StoreDir:                   filepath.Join(o.StoreDir, "nats"),
+		JetStreamMaxStore:          o.History.MaxBytes + 1<<40, // the disk itself is watched
+		SyncAlways:                 o.SyncAlways,
+		MaxPayload:                 int32(min(o.MessageSize+headerSpace, maxPayload)), //nolint:gosec // it fits
+		NoSigs:                     true,
 		CustomClientAuthentication: doorman{own: s.password, guests: o.Password, permissions: guestPermissions(o)},
 	}
 	if o.Listen != "" {
