@@ -122,7 +122,10 @@ func newEngine(ctx context.Context, c Config, logger *slog.Logger) (broker.Engin
 	if url := engine.GuestURL(); url != "" {
 		logger.Info("nats_listening", "url", url)
 	}
-	return engine, engine.MaxMessageSize(), nil
+	if c.NATS.Embedded {
+		return engine, engine.MaxMessageSize(), nil
+	}
+	return natsengine.NewNode(engine), engine.MaxMessageSize(), nil
 }
 
 // nats checks the section, as far as it means anything.
