@@ -85,7 +85,10 @@ func architecture() map[string]rule {
 				"github.com/tidwall/btree",
 				"golang.org/x/sync",
 			},
-			tests: []string{"fanfare/broker/enginetest", "github.com/go-json-experiment/json"},
+			tests: []string{
+				"fanfare/broker/enginetest", "fanfare/broker/natsengine", "fanfare/broker/natsengine/natstest",
+				"github.com/go-json-experiment/json",
+			},
 		},
 		"broker/enginetest": { // a test in all but name
 			imports: []string{"fanfare/broker", "fanfare/models", "github.com/google/go-cmp"},

@@ -63,6 +63,8 @@ type request struct {
 	resumes bool
 	// before and after are the steps of the last look before it and the first after it.
 	before, after int64
+	// done tells that it was answered without an error.
+	done bool
 }
 
 // topics gives the patterns as text.

@@ -4,8 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"fanfare/broker/natsengine/natstest"
 )
 
 func TestMain(m *testing.M) {
+	natstest.Serve()
 	goleak.VerifyTestMain(m)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -19,6 +20,8 @@ import (
 
 	"fanfare/broker"
 	"fanfare/broker/enginetest"
+	"fanfare/broker/natsengine"
+	"fanfare/broker/natsengine/natstest"
 	"fanfare/models"
 )
 
@@ -49,7 +52,7 @@ func TestHistories(t *testing.T) {
 				t.Parallel()
 				for n := next.Add(1) - 1; n < uint64(count) && !t.Failed(); n = next.Add(1) - 1 { //nolint:gosec // not negative
 					synctest.Test(t, func(t *testing.T) {
-						h := newHistory(t, seed+n)
+						h := newHistory(t, seed+n, nil)
 						h.run()
 						mu.Lock()
 						defer mu.Unlock()
@@ -68,10 +71,63 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+// TestEmbeddedHistories is TestHistories with the log in a NATS server of this process, in real time.
+// FANFARE_REAL_HISTORIES is how many.
+func TestEmbeddedHistories(t *testing.T) {
+	runReal(t, 60, func(t *testing.T, history broker.History, _ uint64) broker.Engine {
+		return openNATS(t, natsengine.Options{History: history, StoreDir: t.TempDir(), Stream: "S", Prefix: "p", Replicas: 1})
+	})
+}
+
+// TestClusteredHistories is TestHistories with the log on a cluster of three NATS servers, in real time.
+func TestClusteredHistories(t *testing.T) {
+	cluster := natstest.Start(t, 3)
+	runReal(t, 20, func(t *testing.T, history broker.History, seed uint64) broker.Engine {
+		history.MaxBytes = min(history.MaxBytes, 10<<20) // it is set aside
+		name := fmt.Sprint("S", seed)
+		return openNATS(t, natsengine.Options{History: history, URLs: cluster.URLs(), Stream: name, Prefix: "p" + name, Replicas: 3})
+	})
+}
+
+func openNATS(t *testing.T, options natsengine.Options) broker.Engine {
+	t.Helper()
+	options.MessageSize, options.PublishWait = 1<<20, minute
+	options.Logger = slog.New(slog.DiscardHandler)
+	engine, err := natsengine.New(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine
+}
+
+// runReal lives through histories of an engine that real time goes by for.
+func runReal(t *testing.T, count int, open func(*testing.T, broker.History, uint64) broker.Engine) {
+	t.Helper()
+	seed := rand.Uint64N(1 << 48) //nolint:gosec // a test's chance
+	if text := os.Getenv("FANFARE_REAL_HISTORIES"); text != "" {
+		count, _ = strconv.Atoi(text)
+	}
+	if text := os.Getenv("FANFARE_SEED"); text != "" {
+		seed, _ = strconv.ParseUint(text, 10, 64)
+	}
+	t.Logf("FANFARE_SEED=%d", seed)
+	var tally tally
+	for n := range uint64(count) { //nolint:gosec // not negative
+		t.Run(strconv.FormatUint(seed+n, 10), func(t *testing.T) {
+			h := newHistory(t, seed+n, func(history broker.History) broker.Engine { return open(t, history, seed+n) })
+			h.run()
+			tally.add(h.oracle.tally)
+		})
+	}
+	t.Logf("%+v", tally)
+}
+
 // history is one of them.
 type history struct {
-	t       *testing.T
-	seed    uint64
+	t    *testing.T
+	seed uint64
+	// open makes the engine, of a history in real time. It is nil for one in a bubble.
+	open    func(broker.History) broker.Engine
 	random  *rand.Rand
 	setting setting
 	engine  broker.Engine
@@ -111,10 +167,11 @@ func (h *history) note(format string, args ...any) {
 	h.did = append(h.did, fmt.Sprintf("%3d ", h.step.Load())+fmt.Sprintf(format, args...))
 }
 
-func newHistory(t *testing.T, seed uint64) *history {
+func newHistory(t *testing.T, seed uint64, open func(broker.History) broker.Engine) *history {
 	h := &history{
 		t:      t,
 		seed:   seed,
+		open:   open,
 		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test's chance
 	}
 	h.setting = setting{
@@ -139,7 +196,16 @@ func newHistory(t *testing.T, seed uint64) *history {
 	case n < 22:
 		h.setting.padding = 100_000 // little of it can be held back
 	}
+	if open != nil {
+		h.setting.unruly, h.setting.settled = false, false
+		h.setting.history.MaxAge = time.Hour
+	}
 	h.oracle = &oracle{slack: h.setting.history.MaxBytes < 1<<20, ordered: !h.setting.unruly, settled: h.setting.settled}
+	if open != nil {
+		// It delivers late, what is removed before that is lost on its way, and it does not know of
+		// everything what it was.
+		h.oracle.ordered, h.oracle.slack, h.oracle.disruptions = false, true, []int64{0}
+	}
 	for i := range 3 {
 		h.listeners = append(h.listeners, &listener{name: string(rune('A' + i)), subs: make(map[models.Pattern]*tracked)})
 	}
@@ -147,7 +213,9 @@ func newHistory(t *testing.T, seed uint64) *history {
 }
 
 func (h *history) start() {
-	if h.setting.unruly {
+	if h.open != nil {
+		h.engine = h.open(h.setting.history)
+	} else if h.setting.unruly {
 		h.unruly = enginetest.NewUnruly(h.seed, h.setting.history)
 		h.engine = h.unruly
 	} else {
@@ -217,7 +285,7 @@ func (h *history) run() {
 		case h.setting.settled:
 			h.settle()
 		case h.chance(20):
-			synctest.Wait()
+			h.rest()
 		case h.chance(20):
 			time.Sleep(time.Duration(h.random.IntN(300)) * time.Microsecond) // replays take some rests
 		}
@@ -251,7 +319,16 @@ func (h *history) run() {
 // settle waits until everything has come to rest.
 func (h *history) settle() {
 	time.Sleep(100 * time.Millisecond)
-	synctest.Wait()
+	h.rest()
+}
+
+// rest waits until nothing goes on at the moment, where that can be known.
+func (h *history) rest() {
+	if h.open == nil {
+		synctest.Wait()
+	} else {
+		time.Sleep(time.Duration(h.random.IntN(10)) * time.Millisecond)
+	}
 }
 
 // look finds out what the log has. What is away does not change.
@@ -295,7 +372,7 @@ func (h *history) act() {
 		h.note("purge %s: %v", topic, h.service.Purge(h.t.Context(), models.Caller{}, topic))
 	case n < 42:
 		h.note("wait")
-		time.Sleep([]time.Duration{time.Second, minute, 2 * minute}[h.random.IntN(3)])
+		h.sleep([]time.Duration{time.Second, minute, 2 * minute}[h.random.IntN(3)])
 	case n < 48 && h.unruly != nil:
 		h.unrulyThing()
 	default:
@@ -554,6 +631,7 @@ func (h *history) request(l *listener, patterns []models.Pattern, start models.S
 	err := h.service.Subscribe(ctx, models.Caller{}, s.client, patterns, models.SubscribeOptions{Start: start}, r.ack())
 	h.note("%s subscribes to %v from %+v: %v, %v", l.name, patterns, start, r.ref, err)
 	h.check(err)
+	r.done = err == nil
 	for _, p := range patterns {
 		s.has[p] = s.has[p] || err == nil
 	}
@@ -577,6 +655,7 @@ func (h *history) unsubscribeSome(l *listener) {
 	err := h.service.Unsubscribe(h.t.Context(), models.Caller{}, s.client, patterns, r.ack())
 	h.note("%s unsubscribes from %v: %v, %v", l.name, patterns, r.ref, err)
 	h.check(err)
+	r.done = err == nil
 	for _, p := range patterns {
 		delete(s.has, p)
 	}
@@ -643,7 +722,7 @@ func (p *poll) over() bool {
 func (h *history) beginPoll(l *listener) {
 	p := &poll{
 		limit:  []int{1, 2, 5, 100}[h.random.IntN(4)],
-		wait:   []time.Duration{0, time.Second, minute}[h.random.IntN(3)],
+		wait:   h.scale([]time.Duration{0, time.Second, minute}[h.random.IntN(3)]),
 		before: h.step.Load() - 1,
 		done:   make(chan struct{}),
 	}
@@ -702,6 +781,11 @@ func (h *history) end() {
 		h.away = false
 	}
 	h.publishSome(1)
+	if h.open != nil {
+		for _, topic := range []models.Topic{"a", "a.b", "a.c", "b"} {
+			_ = h.publish(topic) // something for every pattern, behind all else
+		}
+	}
 	for _, l := range h.listeners {
 		if l.polling != nil {
 			h.endPoll(l)
@@ -711,8 +795,12 @@ func (h *history) end() {
 			l.now.conn.open()
 		}
 	}
-	time.Sleep(time.Second) // a replay that found the engine away tries again
-	synctest.Wait()
+	if h.open == nil {
+		time.Sleep(time.Second) // a replay that found the engine away tries again
+		synctest.Wait()
+	} else {
+		h.awaitAll()
+	}
 	h.step.Add(1)
 	h.look()
 	for _, l := range h.listeners {
@@ -725,6 +813,70 @@ func (h *history) end() {
 	if err := h.service.Close(h.t.Context()); err != nil {
 		h.t.Error(err)
 	}
+}
+
+// scale makes less of a time that really goes by.
+func (h *history) scale(d time.Duration) time.Duration {
+	if h.open != nil {
+		d /= 300
+	}
+	return d
+}
+
+func (h *history) sleep(d time.Duration) { time.Sleep(h.scale(d)) }
+
+// awaitAll waits until every listener has what there is for it.
+func (h *history) awaitAll() {
+	last := make(map[models.Topic]models.ID)
+	for _, e := range h.oracle.known() {
+		if isAfter(e.id, last[e.topic]) {
+			last[e.topic] = e.id
+		}
+	}
+	for end := time.Now().Add(minute); ; time.Sleep(time.Millisecond) {
+		missing := ""
+		for _, l := range h.listeners {
+			if l.now != nil && l.now.closed() == 0 {
+				l.readAll(len(l.now.frames()))
+				missing += l.missing(last)
+			}
+		}
+		if missing == "" {
+			return
+		}
+		if time.Now().After(end) {
+			h.oracle.problem("after a minute there are missing %s", missing)
+			return
+		}
+	}
+}
+
+// missing tells what a connection is still to have: an ack, a caught_up, or the last message of a topic.
+func (l *listener) missing(last map[models.Topic]models.ID) string {
+	answered := make(map[int]bool)
+	for _, f := range l.now.frames() {
+		answered[f.Ref] = answered[f.Ref] || f.Type == "ack"
+	}
+	for ref, r := range l.now.requests {
+		if r.done && !answered[ref] {
+			return fmt.Sprintf("%s: the answer to %d; ", l.name, ref)
+		}
+	}
+	for p, has := range l.now.has {
+		t := l.subs[p]
+		if !has {
+			continue
+		}
+		if t == nil || t.waits != nil && !l.now.stream {
+			return fmt.Sprintf("%s: an answer for %s; ", l.name, p)
+		}
+		for topic, id := range last {
+			if p.Matches(topic) && isAfter(id, l.now.highest) {
+				return fmt.Sprintf("%s: %v of %s for %s; ", l.name, id, topic, p)
+			}
+		}
+	}
+	return ""
 }
 
 func (a *tally) add(b tally) {

@@ -13,6 +13,8 @@ import (
 const (
 	// startPatience is how long the start waits for a log that is not there yet.
 	startPatience = 30 * time.Second
+	// attemptTimeout bounds one attempt.
+	attemptTimeout = 3 * time.Second
 	// startPause is how long it waits between two attempts.
 	startPause = 500 * time.Millisecond
 	// connectTimeout bounds one attempt to connect to a server.
@@ -80,7 +82,10 @@ func (e *Engine) await(ctx context.Context, what string, attempt func(context.Co
 	defer cancel()
 	logged := false
 	for {
-		err := attempt(ctx)
+		// A server without a leader to ask says nothing at all.
+		once, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := attempt(once)
+		cancel()
 		if err == nil || !isPassing(err) {
 			return explain(what, err)
 		}
