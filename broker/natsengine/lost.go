@@ -11,13 +11,18 @@ import (
 // maxFull is how many topics are looked at that have as many messages as they may have.
 const maxFull = 256
 
+// knownOf gives the moment up to which the caller knows of removals from the log of an epoch.
+func knownOf(query broker.Query, epoch string) broker.Removals {
+	if query.Removals.Epoch == epoch {
+		return query.Removals
+	}
+	return broker.Removals{Epoch: epoch}
+}
+
 // isLost tells whether in a span a message that matches was removed since what the query knows of, or may
 // have been. The state is younger than all that was read.
 func (e *Engine) isLost(ctx context.Context, query broker.Query, of span, now state) (bool, error) {
-	var known broker.Removals
-	if query.Removals.Epoch == now.epoch {
-		known = query.Removals
-	}
+	known := knownOf(query, now.epoch)
 	if of.after >= of.upTo || now.removals() == known.Count {
 		return false, nil
 	}

@@ -1,6 +1,7 @@
 package natsengine_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"fanfare/broker/enginetest"
 	"fanfare/broker/natsengine"
 	"fanfare/broker/natsengine/natstest"
+	"fanfare/models"
 )
 
 func TestMain(m *testing.M) {
@@ -71,3 +73,11 @@ func TestClustered(t *testing.T) {
 		return open(t, clustered(t, cluster, fmt.Sprint("S", n), history))
 	})
 }
+
+// silent is a broker.Sink without subscribers.
+type silent struct{}
+
+func (silent) Admit(context.Context, broker.Batch) error { return nil }
+func (silent) Deliver(broker.Batch) int                  { return 0 }
+func (silent) Dismiss(broker.Batch)                      {}
+func (silent) Subscriptions(models.Topic) int            { return 0 }

@@ -67,10 +67,14 @@ func (e *Engine) read(ctx context.Context, query broker.Query) (broker.Stretch, 
 	if err != nil {
 		return broker.Stretch{}, err
 	}
+	removals := broker.Removals{Epoch: end.epoch, Count: end.removals(), First: end.first, Newest: end.last}
+	if known := knownOf(query, end.epoch); known.Count == removals.Count {
+		removals = known // nothing was removed since; what is marked to be would pass for it
+	}
 	return broker.Stretch{
 		Messages: found.messages(e.codec, end.epoch),
 		Lost:     lost,
-		Removals: broker.Removals{Epoch: end.epoch, Count: end.removals(), First: end.first, Newest: end.last},
+		Removals: removals,
 		Reached:  end.id(found.reached),
 		Newest:   begin.id(begin.last),
 	}, nil
