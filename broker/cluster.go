@@ -10,16 +10,12 @@ type Cluster interface {
 	Node() string
 
 	// Join makes this node one that others see: from then on their questions and notices come
-	// to peer, until the engine's Close. It is called once, after Start.
+	// to peer, until the engine's Close. Before it returns, Joined is called for the others that
+	// live. It is called once, after Start.
 	Join(peer Peer) error
 
-	// Nodes gives the names of the others that live, in their order. One that has died is among
-	// them for some seconds more.
-	Nodes() []string
-
 	// Ask asks nodes the same question, all at once, and gives the answers that came until ctx
-	// ended, by node. A question and an answer have no bound of their own, but for a question
-	// of 64 KiB.
+	// ended, by node. A question has at most 64 KiB, an answer any size.
 	Ask(ctx context.Context, nodes []string, question []byte) map[string][]byte
 
 	// Tell sends a notice to a node, in the order of the calls, and does not wait for it. It
@@ -29,15 +25,20 @@ type Cluster interface {
 }
 
 // Peer is a node as others see it. Its methods may be called concurrently, but for those calls
-// of Hear and Left that are about the same node.
+// of Joined, Left and Hear that are about the same node. Answer alone may take a while.
 type Peer interface {
-	// Answer answers a question of another node. What is not known is answered empty.
+	// Joined tells that another node lives. Until Left it is one of those that are asked.
+	Joined(node string)
+
+	// Left tells that a node has left, or died, or is out of reach for so long that it counts as
+	// dead, which may be some seconds. In that last case it may come back under its name, and
+	// Joined tells of it.
+	Left(node string)
+
+	// Answer answers a question of another node. What is not known is answered empty. Before
+	// Joined, and after Left, it does no harm.
 	Answer(ctx context.Context, node string, question []byte) []byte
 
-	// Hear takes a notice of another node. It does not wait for anything.
+	// Hear takes a notice of another node. Before Joined, and after Left, it does nothing.
 	Hear(node string, notice []byte)
-
-	// Left tells that a node has left or died. It does not come back under that name, unless it
-	// was only out of reach: then Hear and Answer are called for it again.
-	Left(node string)
 }

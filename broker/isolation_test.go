@@ -139,7 +139,7 @@ func TestJoinsAreWork(t *testing.T) {
 	}
 	poll := &Client{shard: s, connection: models.Connection{Transport: models.TransportPoll}}
 	p.enter(poll, []*subscription{{client: poll, pattern: "d"}}, []*shard{s})
-	if page := p.page("d", models.Page{Limit: 1}); len(page.Clients) > 0 {
+	if page := p.page("d", models.Page{Limit: 1}); len(page.Entries) > 0 {
 		t.Errorf("a poll is a member: %+v", page)
 	}
 }

@@ -161,29 +161,29 @@ func (p *presence) close() {
 	p.closing = true
 }
 
-// page gives the members of a topic, as they are at this moment.
-func (p *presence) page(topic models.Topic, page models.Page) models.MemberPage {
+// page gives this node's members of a topic, as they are at this moment.
+func (p *presence) page(topic models.Topic, page models.Page) part[models.Member] {
 	p.mu.Lock()
 	members := p.members.Copy()
 	p.mu.Unlock()
 	return pageOfMembers(members, topic, page)
 }
 
-func pageOfMembers(members *members, topic models.Topic, page models.Page) models.MemberPage {
-	of := models.MemberPage{Clients: []models.Member{}}
+func pageOfMembers(members *members, topic models.Topic, page models.Page) part[models.Member] {
+	of := part[models.Member]{Entries: []models.Member{}}
 	// An after that is no client's id is before all of them, or after them, as it compares.
 	members.Ascend(membership{topic, &Client{id: idFrom(page.After)}}, func(m membership) bool {
 		member := m.client.member()
-		switch n := len(of.Clients); {
+		switch n := len(of.Entries); {
 		case m.topic != topic:
 			return false
 		case member.ClientID <= page.After:
 			return true
 		case n == page.Limit:
-			of.Next = of.Clients[n-1].ClientID
+			of.Next = of.Entries[n-1].ClientID
 			return false
 		}
-		of.Clients = append(of.Clients, member)
+		of.Entries = append(of.Entries, member)
 		return true
 	})
 	return of
@@ -197,8 +197,12 @@ func idFrom(text string) uuid.UUID {
 
 // Members gives a page of the clients that are subscribed to a topic itself, in the order
 // of their ids.
-func (p *PubSub) Members(_ context.Context, _ models.Caller, topic models.Topic, page models.Page) (models.MemberPage, error) {
-	return p.dispatcher.presence.page(topic, page), nil
+func (p *PubSub) Members(ctx context.Context, _ models.Caller, topic models.Topic, page models.Page) (models.MemberPage, error) {
+	q := about(askMembers, page)
+	q.Topic = topic
+	others, unreachable := gather[models.Member](ctx, p.node, q)
+	all := mergeAll(p.dispatcher.presence.page(topic, page), others, page.Limit, memberName, either)
+	return models.MemberPage{Clients: all.Entries, Next: all.Next, Unreachable: unreachable}, nil
 }
 
 // isMember tells whether the client is one of the members of its topics. A poll is not: it
@@ -307,9 +311,9 @@ func (p *PubSub) sendMembers(c *Client, subs []*subscription, members *members) 
 func presenceFrames(subs []*subscription, members *members) (frames []models.ServerFrame) {
 	left := maxMembers
 	list := func(topic models.Topic) {
-		page := pageOfMembers(members, topic, models.Page{Limit: left})
-		left -= len(page.Clients)
-		frames = append(frames, models.NewPresence(topic, page, nil))
+		of := pageOfMembers(members, topic, models.Page{Limit: left})
+		left -= len(of.Entries)
+		frames = append(frames, models.NewPresence(topic, models.MemberPage{Clients: of.Entries, Next: of.Next}, nil))
 	}
 	for _, sub := range subs {
 		complete := left > 0
