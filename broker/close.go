@@ -31,7 +31,7 @@ func (p *PubSub) Close(ctx context.Context) error {
 	p.mu.Unlock()
 	p.dispatcher.presence.close()
 
-	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.endReading(), p.engine.Close())
+	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.endReading(), p.node.close(), p.engine.Close())
 	// The shards come last: as long as they take, the engine cannot be stuck in Admit.
 	p.stopShards()
 	for _, s := range p.shards {

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,6 +26,12 @@ type joint struct {
 // startCluster runs a PubSub for each name, all over one log.
 func startCluster(t *testing.T, names ...string) []*joint {
 	t.Helper()
+	_, nodes := foundCluster(t, names...)
+	return nodes
+}
+
+func foundCluster(t *testing.T, names ...string) (*enginetest.Cluster, []*joint) {
+	t.Helper()
 	cluster, err := enginetest.NewCluster(t.Context(), enginetest.Generous())
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +41,7 @@ func startCluster(t *testing.T, names ...string) []*joint {
 			t.Error(err)
 		}
 	})
-	var nodes []*joint
+	nodes := make([]*joint, 0, len(names))
 	for _, name := range names {
 		nodes = append(nodes, startNode(t, cluster, name))
 	}
@@ -42,7 +49,7 @@ func startCluster(t *testing.T, names ...string) []*joint {
 	for _, n := range nodes {
 		n.engine.Settle()
 	}
-	return nodes
+	return cluster, nodes
 }
 
 func startNode(t *testing.T, cluster *enginetest.Cluster, name string) *joint {
@@ -360,5 +367,28 @@ func TestHeavyClientsOfAllNodes(t *testing.T) {
 	}
 	if seen != clients {
 		t.Errorf("%d clients", seen)
+	}
+}
+
+// loner is a node that cannot join.
+type loner struct{ *nodeEngine }
+
+// nodeEngine has a name that is not that of one of its methods.
+type nodeEngine = enginetest.Node
+
+func (loner) Join(broker.Peer) error { return errors.New("there is no way to the others") }
+
+// TestJoiningFails: nothing is left of the PubSub, and the engine is still the caller's.
+func TestJoiningFails(t *testing.T) {
+	cluster, err := enginetest.NewCluster(t.Context(), enginetest.Generous())
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := cluster.Node("a")
+	if p, err := broker.New(t.Context(), loner{engine}, defaults()); err == nil || p != nil {
+		t.Errorf("%v, %v", p, err)
+	}
+	if err := errors.Join(engine.Close(), cluster.Close()); err != nil {
+		t.Error(err)
 	}
 }

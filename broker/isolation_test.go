@@ -161,7 +161,7 @@ func TestIncompleteListsSaySo(t *testing.T) {
 	subs := members(maxMembers)
 	wild := &subscription{pattern: "room.*"}
 	last := func(of ...*subscription) (int, models.ServerFrame) {
-		frames := presenceFrames(of, p.members)
+		frames := presenceFrames(of, p.members, nil, nil)
 		return len(frames), frames[len(frames)-1]
 	}
 	if n, f := last(wild); n != maxMembers {
@@ -255,7 +255,7 @@ func TestHeartbeatIsNotBehindTheAck(t *testing.T) {
 	}
 	d.Deliver(nobodys)
 	var ack models.ID
-	if _, _, err := d.subscribe(c, []models.Pattern{"x"}, false, func(s *shard, subs []*subscription, position models.ID) {
+	if _, err := d.subscribe(c, []models.Pattern{"x"}, false, func(s *shard, subs []*subscription, position models.ID) {
 		s.list(c, subs, models.SubscribeOptions{})
 		ack = position
 	}); err != nil {

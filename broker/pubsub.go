@@ -179,7 +179,7 @@ func (p *PubSub) Subscribe(
 		return err
 	}
 	applied := make(chan struct{})
-	subs, members, err := p.dispatcher.subscribe(c, patterns, options.Presence,
+	subs, err := p.dispatcher.subscribe(c, patterns, options.Presence,
 		func(s *shard, subscriptions []*subscription, position models.ID) {
 			s.list(c, subscriptions, options)
 			if r == nil {
@@ -195,7 +195,7 @@ func (p *PubSub) Subscribe(
 		return err
 	}
 	if options.Presence {
-		p.sendMembers(c, subs, members)
+		p.sendMembers(ctx, c, subs)
 	}
 	return wait(ctx, applied)
 }

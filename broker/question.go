@@ -29,6 +29,7 @@ const (
 	askMembers        subject = "members"         // answer: a part of Member
 	askDisconnect     subject = "disconnect"      // answer: a part of ClientInfo: whom it has disconnected
 	askDisconnectUser subject = "disconnect_user" // answer: a tally
+	askWatch          subject = "watch"           // answer: a sight
 )
 
 // question is what one node asks another, as JSON. Of the fields each subject has some.
@@ -42,6 +43,7 @@ type question struct {
 	Topic   models.Topic     `json:"topic,omitzero"`
 	Pattern models.Pattern   `json:"pattern,omitzero"`
 	Reason  models.CloseCode `json:"reason,omitzero"`
+	Watch   watch            `json:"watch,omitzero"`
 }
 
 // tally is how many clients a node has disconnected.

@@ -255,6 +255,9 @@ func NewJoin(topic Topic, member Member) PresenceChange {
 	return PresenceChange{Type: "join", Topic: topic, Member: member}
 }
 
+// IsLeave tells a leave from a join.
+func (c PresenceChange) IsLeave() bool { return c.Type == "leave" }
+
 // NewLeave says that a member has gone.
 func NewLeave(topic Topic, member Member) PresenceChange {
 	return PresenceChange{Type: "leave", Topic: topic, Member: member}

@@ -101,7 +101,7 @@ func serverFrames() map[string][]byte {
 		"ack of a publish":       ack(publish, at(1042)),
 		"ack of a duplicate":     duplicate,
 		"members":                models.NewPresence("room.1", ada, models.Ref("6")),
-		"members but for a node":  models.NewPresence("room.1", part, nil),
+		"members but for a node": models.NewPresence("room.1", part, nil),
 		"join":                   models.NewJoin("room.1", models.Member{ClientID: id}),
 		"leave":                  models.NewLeave("room.1", models.Member{ClientID: id}),
 		"pong":                   models.NewPong(models.Ref("7")),

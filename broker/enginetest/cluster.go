@@ -16,6 +16,8 @@ import (
 // broker.Cluster all the while.
 type Cluster struct {
 	log *broker.Memory
+	// asking has the questions that are under way.
+	asking sync.WaitGroup
 
 	mu    sync.Mutex
 	nodes map[string]*Node
@@ -28,8 +30,11 @@ func NewCluster(ctx context.Context, history broker.History) (*Cluster, error) {
 	return c, err
 }
 
-// Close ends the log. The nodes must be closed before.
-func (c *Cluster) Close() error { return c.log.Close() }
+// Close waits for late questions and ends the log. The nodes must be closed before.
+func (c *Cluster) Close() error {
+	c.asking.Wait()
+	return c.log.Close()
+}
 
 // Node makes the engine of another node. The name must be new.
 func (c *Cluster) Node(name string) *Node {
@@ -77,8 +82,10 @@ type Node struct {
 	// that come later.
 	lose int
 	held []func()
-	// slow is how much later its answers come.
+	// slow is how much later questions to it come.
 	slow time.Duration
+	// questions and notices count what it has asked and told.
+	questions, notices int
 }
 
 var (
@@ -170,15 +177,15 @@ func (n *Node) Ask(ctx context.Context, nodes []string, question []byte) map[str
 	replies := make(chan reply, len(nodes))
 	asked := 0
 	n.cluster.mu.Lock()
+	n.questions += len(nodes)
 	for _, name := range nodes {
 		if other := n.cluster.nodes[name]; n.reaches(other) {
 			asked++
 			peer, slow := other.peer, other.slow
-			go func() {
-				if rest(ctx, slow) {
-					replies <- reply{name, peer.Answer(ctx, n.name, question)}
-				}
-			}()
+			n.cluster.asking.Go(func() {
+				time.Sleep(slow) // a question that is late comes even if nobody waits any more
+				replies <- reply{name, peer.Answer(ctx, n.name, question)}
+			})
 		}
 	}
 	n.cluster.mu.Unlock()
@@ -201,25 +208,11 @@ func (n *Node) Ask(ctx context.Context, nodes []string, question []byte) map[str
 	return answers
 }
 
-// rest is false if ctx ended before the time was over.
-func rest(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // Tell implements broker.Cluster.
 func (n *Node) Tell(node string, notice []byte) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
+	n.notices++
 	other := n.cluster.nodes[node]
 	if !n.reaches(other) {
 		return
@@ -291,6 +284,9 @@ func (n *Node) Cut() { n.change(func() { n.cut = true }) }
 // Bury has the node and the others take each other for dead, as they do a while after a Cut.
 func (n *Node) Bury() { n.change(n.bury) }
 
+// Miss has the node alone take another for dead, until Heal.
+func (n *Node) Miss(other *Node) { n.change(func() { n.missed(other) }) }
+
 // Heal ends a Cut. Who has taken the other for dead sees that it is back.
 func (n *Node) Heal() {
 	n.change(func() {
@@ -315,8 +311,14 @@ func (n *Node) Release() {
 	})
 }
 
-// Slow has the node's answers come so much later.
+// Slow has questions to the node come so much later.
 func (n *Node) Slow(by time.Duration) { n.change(func() { n.slow = by }) }
+
+// Said counts the questions and notices that the node has sent, each for each receiver.
+func (n *Node) Said() (questions, notices int) {
+	n.change(func() { questions, notices = n.questions, n.notices })
+	return questions, notices
+}
 
 // Settle waits until the peer has been told of all that the node sees and has heard so far.
 func (n *Node) Settle() {
