@@ -81,13 +81,13 @@ func architecture() map[string]rule {
 		"broker": {
 			imports: []string{
 				"fanfare/models",
+				"github.com/go-json-experiment/json", // what nodes say to each other
 				"github.com/google/uuid",
 				"github.com/tidwall/btree",
 				"golang.org/x/sync",
 			},
 			tests: []string{
 				"fanfare/broker/enginetest", "fanfare/broker/natsengine", "fanfare/broker/natsengine/natstest",
-				"github.com/go-json-experiment/json",
 			},
 		},
 		"broker/enginetest": { // a test in all but name

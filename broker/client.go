@@ -43,8 +43,7 @@ type Client struct {
 	beat   beat
 	listed int32
 
-	// caller is who connected, or has renewed since, without the address: so clients can share one.
-	caller atomic.Pointer[models.Caller]
+	identity
 
 	// hasRoom is set when room is called, and cleared by the shard. disconnecting tells that
 	// the client's close is queued.
@@ -52,7 +51,6 @@ type Client struct {
 
 	// Set by newClient, never changed. removed is done when the shard is done with the
 	// client.
-	id          uuid.UUID
 	connection  models.Connection
 	connectedAt int64 // Unix time in nanoseconds
 	shard       *shard
@@ -66,6 +64,23 @@ type Client struct {
 	subscriptions []*subscription
 	leaving       bool
 	expiry        *time.Timer
+}
+
+// identity is what others know a client by, on whichever node it is.
+type identity struct {
+	// Set once, never changed.
+	id uuid.UUID
+
+	// caller is who connected, or has renewed since, without the address: so clients can share one.
+	caller atomic.Pointer[models.Caller]
+}
+
+// ID is the client's UUID as text (version 7, RFC 9562, section 5.7: ids are in the
+// order of connecting).
+func (i *identity) ID() string { return i.id.String() }
+
+func (i *identity) member() models.Member {
+	return models.Member{ClientID: i.ID(), User: i.caller.Load().User}
 }
 
 // subscription is a client's interest in one pattern.
@@ -94,7 +109,7 @@ func newClient(shards []*shard, caller *models.Caller, conn Conn, connection mod
 		return nil, err
 	}
 	c := &Client{
-		id:          id,
+		identity:    identity{id: id},
 		connection:  connection,
 		connectedAt: time.Now().UnixNano(),
 		conn:        conn,
@@ -109,10 +124,6 @@ func newClient(shards []*shard, caller *models.Caller, conn Conn, connection mod
 	}
 	return c, nil
 }
-
-// ID is the client's UUID as text (version 7, RFC 9562, section 5.7: ids are in the
-// order of connecting).
-func (c *Client) ID() string { return c.id.String() }
 
 // Caller is for whom the client acts: who connected, or has renewed since.
 func (c *Client) Caller() models.Caller {

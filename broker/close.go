@@ -31,17 +31,22 @@ func (p *PubSub) Close(ctx context.Context) error {
 	p.mu.Unlock()
 	p.dispatcher.presence.close()
 
-	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.endReading(), p.engine.Close())
+	err := errors.Join(p.awaitCalls(ctx), p.awaitDelivery(ctx), p.closeClients(ctx), p.endReading(), p.node.close(), p.engine.Close())
 	// The shards come last: as long as they take, the engine cannot be stuck in Admit.
-	for _, s := range p.shards {
-		s.stop()
-	}
+	p.stopShards()
 	for _, s := range p.shards {
 		if err == nil {
 			err = wait(ctx, s.stopped)
 		}
 	}
 	return err
+}
+
+// stopShards has the shards end when their last clients have left.
+func (p *PubSub) stopShards() {
+	for _, s := range p.shards {
+		s.stop()
+	}
 }
 
 // awaitCalls waits until no publish is under way any more.

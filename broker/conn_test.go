@@ -50,7 +50,9 @@ type line struct {
 	Clients   []models.Member `json:"clients"`
 	Next      string          `json:"next"`
 	Recovered *bool           `json:"recovered"`
-	Ref       int             `json:"ref"`
+	// Unreachable is of a presence.
+	Unreachable []string `json:"unreachable"`
+	Ref         int      `json:"ref"`
 }
 
 // pipe is a broker.Conn whose other end is the test. What is written can be taken with

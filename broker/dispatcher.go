@@ -142,22 +142,38 @@ type change func(s *shard, subscriptions []*subscription, position models.ID)
 
 // subscribe adds those of the patterns that are new to the client, or none of them,
 // and queues apply with the subscriptions to all of them. The interest is counted before
-// that: it may count too much for a moment, but never too little. With watches it gives
-// the subscriptions, and the members of the moment since which they watch.
+// that: it may count too much for a moment, but never too little. Those of the subscriptions
+// that watch go on watching only if that is asked for again, which is left to watch.
 func (d *dispatcher) subscribe(
 	c *Client, patterns []models.Pattern, watches bool, apply change,
-) (all []*subscription, members *members, err error) {
+) (all []*subscription, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all, added, err := c.addSubscriptionsLocked(patterns, d.maxSubs)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	d.count(added, d.interests.add)
 	d.following.add(len(added))
 	d.presence.enter(c, added, d.shards) // before the ack, after which it must be so
 	d.queue(c, all, apply)
-	return all, d.presence.watch(c, all, watches), nil
+	if !watches {
+		d.presence.unwatch(c, all)
+	}
+	return all, nil
+}
+
+// watch has those of the subscriptions watch that the client still has. It gives them, and the
+// members of the moment since which they watch.
+func (d *dispatcher) watch(c *Client, subs []*subscription) (watching []*subscription, members *members) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, sub := range subs {
+		if at, found := c.findLocked(sub.pattern); found && c.subscriptions[at] == sub {
+			watching = append(watching, sub)
+		}
+	}
+	return watching, d.presence.watch(c, watching)
 }
 
 // unsubscribe removes the client's subscriptions to the patterns, or fails if there is

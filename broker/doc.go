@@ -13,8 +13,13 @@
 // messages their order. So it lies between two messages, exactly, and nothing has to be
 // compared afterwards.
 //
+// In a cluster a node asks the others for what is theirs of a list, and merges the parts. While
+// somebody watches who joins and leaves, it has a neighbor for each of the others, one goroutine,
+// that asks to be told and passes on what comes; the audience is the other way round: the nodes
+// that are told of what happens here.
+//
 // Locks are taken in this order, and nothing blocks, logs or calls out under them:
 // the engine's own or Client.mu, then dispatcher.mu or presence.mu, then any one of
-// directory.mu, queue.mu, delivery.mu and budget.mu. PubSub.mu is taken alone. What a shard owns has
-// no lock.
+// directory.mu, queue.mu, delivery.mu, budget.mu and node.mu. PubSub.mu is taken alone. What a shard
+// owns has no lock.
 package broker

@@ -139,7 +139,7 @@ func TestJoinsAreWork(t *testing.T) {
 	}
 	poll := &Client{shard: s, connection: models.Connection{Transport: models.TransportPoll}}
 	p.enter(poll, []*subscription{{client: poll, pattern: "d"}}, []*shard{s})
-	if page := p.page("d", models.Page{Limit: 1}); len(page.Clients) > 0 {
+	if page := p.page("d", models.Page{Limit: 1}); len(page.Entries) > 0 {
 		t.Errorf("a poll is a member: %+v", page)
 	}
 }
@@ -161,7 +161,7 @@ func TestIncompleteListsSaySo(t *testing.T) {
 	subs := members(maxMembers)
 	wild := &subscription{pattern: "room.*"}
 	last := func(of ...*subscription) (int, models.ServerFrame) {
-		frames := presenceFrames(of, p.members)
+		frames := presenceFrames(of, p.members, nil, nil)
 		return len(frames), frames[len(frames)-1]
 	}
 	if n, f := last(wild); n != maxMembers {
@@ -257,7 +257,7 @@ func TestHeartbeatIsNotBehindTheAck(t *testing.T) {
 	}
 	d.Deliver(nobodys)
 	var ack models.ID
-	if _, _, err := d.subscribe(c, []models.Pattern{"x"}, false, func(s *shard, subs []*subscription, position models.ID) {
+	if _, err := d.subscribe(c, []models.Pattern{"x"}, false, func(s *shard, subs []*subscription, position models.ID) {
 		s.list(c, subs, models.SubscribeOptions{})
 		ack = position
 	}); err != nil {

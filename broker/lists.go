@@ -11,32 +11,50 @@ import (
 const maxPageSubscriptions = 10_000
 
 // Clients gives a page of the clients, in the order of their ids.
-func (p *PubSub) Clients(_ context.Context, _ models.Caller, filter models.ClientFilter) (models.ClientPage, error) {
-	page := models.ClientPage{Clients: []models.ClientInfo{}}
+func (p *PubSub) Clients(ctx context.Context, _ models.Caller, filter models.ClientFilter) (models.ClientPage, error) {
+	q := about(askClients, filter.Page)
+	q.Topic, q.User = filter.Topic, []byte(filter.User)
+	others, unreachable := gather[models.ClientInfo](ctx, p.node, q)
+	all := cutClients(mergeAll(p.ownClients(filter), others, filter.Limit, clientName, either))
+	return models.ClientPage{Clients: all.Entries, Next: all.Next, Unreachable: unreachable}, nil
+}
+
+// ownClients gives those of this node.
+func (p *PubSub) ownClients(filter models.ClientFilter) part[models.ClientInfo] {
+	own := part[models.ClientInfo]{Entries: []models.ClientInfo{}}
 	subscriptions := 0
 	p.clients.each(filter.After, "", func(_ string, c *Client) bool {
 		if filter.User != "" && filter.User != c.Caller().User || filter.Topic != "" && !c.wants(filter.Topic) {
 			return true
 		}
-		if n := len(page.Clients); n == filter.Limit || subscriptions >= maxPageSubscriptions {
-			page.Next = page.Clients[n-1].ID
+		if n := len(own.Entries); n == filter.Limit || subscriptions >= maxPageSubscriptions {
+			own.Next = own.Entries[n-1].ID
 			return false
 		}
-		info := c.Info()
+		info := p.describe(c)
 		subscriptions += len(info.Subscriptions)
-		page.Clients = append(page.Clients, info)
+		own.Entries = append(own.Entries, info)
 		return true
 	})
-	return page, nil
+	return own
 }
 
-// Client describes the client of an id. CodeNotFound if there is none.
-func (p *PubSub) Client(_ context.Context, _ models.Caller, id string) (models.ClientInfo, error) {
-	c, found := p.clients.get(id)
-	if !found {
-		return models.ClientInfo{}, errNoClient()
+// Client describes the client of an id. CodeNotFound if there is none; in a cluster
+// CodeEngineUnavailable if a node that does not answer may have it.
+func (p *PubSub) Client(ctx context.Context, _ models.Caller, id string) (models.ClientInfo, error) {
+	if c, found := p.clients.get(id); found {
+		return p.describe(c), nil
 	}
-	return c.Info(), nil
+	return search(ctx, p.node, question{Ask: askClient, ID: id})
+}
+
+// describe is Info, with the name of the node.
+func (p *PubSub) describe(c *Client) models.ClientInfo {
+	info := c.Info()
+	if p.node != nil {
+		info.Node = p.node.cluster.Node()
+	}
+	return info
 }
 
 // Topics gives a page of the topics with a subscriber or a retained message, in the
@@ -49,42 +67,48 @@ func (p *PubSub) Topics(ctx context.Context, _ models.Caller, filter models.Topi
 	if err != nil {
 		return models.TopicPage{}, err
 	}
-	topics := mergeTopics(retained, p.subscribedTopics(more), more.Limit)
-	if len(topics) <= filter.Limit {
-		return models.TopicPage{Topics: topics}, nil
-	}
-	topics = topics[:filter.Limit]
-	return models.TopicPage{Topics: topics, Next: string(topics[filter.Limit-1].Name)}, nil
+	q := about(askTopics, filter.Page)
+	q.Pattern = filter.Pattern
+	others, unreachable := gather[models.TopicInfo](ctx, p.node, q)
+	others = append(others, newPart(retained, filter.Limit, topicName))
+	all := mergeAll(p.subscribedTopics(filter), others, filter.Limit, topicName, joinTopics)
+	return models.TopicPage{Topics: all.Entries, Next: all.Next, Unreachable: unreachable}, nil
 }
 
 // Topic describes a topic. CodeNotFound if it has neither a subscriber nor a retained
-// message, CodeEngineUnavailable.
+// message; CodeEngineUnavailable, in a cluster also if a node that does not answer may have a
+// subscriber.
 func (p *PubSub) Topic(ctx context.Context, by models.Caller, topic models.Topic) (models.TopicInfo, error) {
 	page, err := p.Topics(ctx, by, models.TopicFilter{
 		Page:    models.Page{Limit: 1},
 		Pattern: models.Pattern(topic),
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return models.TopicInfo{}, err
-	}
-	if len(page.Topics) == 0 {
+	case len(page.Topics) > 0:
+		info := page.Topics[0]
+		info.Unreachable = page.Unreachable
+		return info, nil
+	case len(page.Unreachable) > 0:
+		return models.TopicInfo{}, errUnreachable(page.Unreachable)
+	default:
 		return models.TopicInfo{}, models.Errorf(models.CodeNotFound,
 			"nobody is subscribed to this topic and no message of it is retained")
 	}
-	return page.Topics[0], nil
 }
 
 // subscribedTopics gives the topics that somebody is subscribed to, as far as the
 // broker knows them.
-func (p *PubSub) subscribedTopics(filter models.TopicFilter) []models.TopicInfo {
-	var topics []models.TopicInfo
+func (p *PubSub) subscribedTopics(filter models.TopicFilter) part[models.TopicInfo] {
+	topics := []models.TopicInfo{}
 	eachTopic(&p.dispatcher.interests.topics, filter, func(name models.Topic, i *interest) bool {
 		if n := i.subscribers.Load(); n > 0 {
 			topics = append(topics, models.TopicInfo{Name: name, Subscribers: int(n)})
 		}
-		return len(topics) < filter.Limit
+		return len(topics) <= filter.Limit
 	})
-	return topics
+	return newPart(topics, filter.Limit, topicName)
 }
 
 // eachTopic visits the entries of a directory of topics that the filter lets through,
@@ -103,25 +127,4 @@ func eachTopic[V any](d *directory[V], filter models.TopicFilter, visit func(nam
 		}
 		return visit(models.Topic(name), value)
 	})
-}
-
-// mergeTopics merges two lists that are ordered by name into one of at most limit.
-func mergeTopics(retained, subscribed []models.TopicInfo, limit int) []models.TopicInfo {
-	merged := make([]models.TopicInfo, 0, min(len(retained)+len(subscribed), limit))
-	for len(merged) < limit && len(retained)+len(subscribed) > 0 {
-		switch {
-		case len(retained) == 0 || len(subscribed) > 0 && subscribed[0].Name < retained[0].Name:
-			merged = append(merged, subscribed[0])
-			subscribed = subscribed[1:]
-		case len(subscribed) == 0 || retained[0].Name < subscribed[0].Name:
-			merged = append(merged, retained[0])
-			retained = retained[1:]
-		default:
-			both := retained[0]
-			both.Subscribers = subscribed[0].Subscribers
-			merged = append(merged, both)
-			retained, subscribed = retained[1:], subscribed[1:]
-		}
-	}
-	return merged
 }

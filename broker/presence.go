@@ -3,22 +3,17 @@ package broker
 import (
 	"bytes"
 	"context"
-	"strings"
 	"sync"
 
-	"github.com/google/uuid"
 	"github.com/tidwall/btree"
 
 	"fanfare/models"
 )
 
-// maxMembers bounds the members in the frames that answer a subscribe. Who needs more asks
-// for them, page by page.
-const maxMembers = 1000
-
-// presence knows which clients are subscribed to which topics themselves, and tells the
-// shards with watchers who comes and goes. Its methods may be called concurrently; those
-// that change something need the client's mu.
+// presence knows which clients of this node are subscribed to which topics themselves, and tells
+// the shards with watchers who comes and goes; in a cluster also the nodes with watchers, and the
+// shards what those tell. Its methods may be called concurrently; those that change something
+// need the client's mu.
 type presence struct {
 	// mu makes an order: who watches from one moment on is told of all that comes after
 	// it. Under it, events are queued.
@@ -26,11 +21,16 @@ type presence struct {
 	members *members
 	// watching counts the subscriptions that watch, by shard.
 	watching []int
-	// closing tells that everybody leaves, of which nobody needs to be told.
+	// closing tells that everybody leaves, of which no client needs to be told.
 	closing bool
+	// audience is nil without a cluster.
+	audience *audience
 
 	// Set by newPresence, never changed.
 	budget *budget
+
+	// Set by PubSub.join, never changed: nil without a cluster.
+	node *node
 }
 
 // members has memberships by topic, and in a topic by the client's id.
@@ -39,20 +39,20 @@ type members = btree.BTreeG[membership]
 // membership is one client's in one topic.
 type membership struct {
 	topic  models.Topic
-	client *Client
+	client *identity
 }
 
 func newPresence(shards int, budget *budget) *presence {
-	return &presence{
-		budget: budget,
-		members: btree.NewBTreeGOptions(func(a, b membership) bool {
-			if a.topic != b.topic {
-				return a.topic < b.topic
-			}
-			return bytes.Compare(a.client.id[:], b.client.id[:]) < 0
-		}, btree.Options{NoLocks: true}),
-		watching: make([]int, shards),
-	}
+	return &presence{budget: budget, members: newMembers(), watching: make([]int, shards)}
+}
+
+func newMembers() *members {
+	return btree.NewBTreeGOptions(func(a, b membership) bool {
+		if a.topic != b.topic {
+			return a.topic < b.topic
+		}
+		return bytes.Compare(a.client.id[:], b.client.id[:]) < 0
+	}, btree.Options{NoLocks: true})
 }
 
 // enter makes a client a member of the topics among its new subscriptions.
@@ -65,8 +65,8 @@ func (p *presence) enter(c *Client, added []*subscription, shards []*shard) {
 	for _, sub := range added {
 		if !sub.pattern.HasWildcard() {
 			topic := models.Topic(sub.pattern)
-			p.members.Set(membership{topic, c})
-			p.tellLocked(models.NewJoin(topic, c.member()), shards)
+			p.members.Set(membership{topic, &c.identity})
+			p.announceLocked(models.NewJoin(topic, c.member()), shards)
 		}
 	}
 }
@@ -79,8 +79,8 @@ func (p *presence) leave(c *Client, removed []*subscription, shards []*shard) {
 		p.unwatchLocked(c, sub)
 		if c.isMember() && !sub.pattern.HasWildcard() {
 			topic := models.Topic(sub.pattern)
-			p.members.Delete(membership{topic, c})
-			p.tellLocked(models.NewLeave(topic, c.member()), shards)
+			p.members.Delete(membership{topic, &c.identity})
+			p.announceLocked(models.NewLeave(topic, c.member()), shards)
 		}
 	}
 }
@@ -100,26 +100,22 @@ func (p *presence) rename(c *Client, by models.Caller, shards []*shard) {
 	for _, sub := range c.subscriptions {
 		if !sub.pattern.HasWildcard() {
 			topic := models.Topic(sub.pattern)
-			p.tellLocked(models.NewLeave(topic, before), shards)
-			p.tellLocked(models.NewJoin(topic, c.member()), shards)
+			p.announceLocked(models.NewLeave(topic, before), shards)
+			p.announceLocked(models.NewJoin(topic, c.member()), shards)
 		}
 	}
 }
 
-// watch makes subscriptions ones that watch, or that do not. For those that do it gives
-// the members of the moment: what changes from then on is held back until sendMembers.
-func (p *presence) watch(c *Client, subs []*subscription, watches bool) *members {
+// watch makes subscriptions ones that watch, and gives this node's members of the moment: what
+// changes from then on is held back until sendMembers.
+func (p *presence) watch(c *Client, subs []*subscription) *members {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, sub := range subs {
 		p.unwatchLocked(c, sub)
-		if watches {
-			sub.watches = true
-			p.watching[c.shard.index]++
-		}
-	}
-	if !watches {
-		return nil
+		sub.watches = true
+		p.watching[c.shard.index]++
+		p.node.watch(sub.pattern)
 	}
 	c.shard.queue.push(event{apply: func(s *shard) {
 		for _, sub := range subs {
@@ -129,12 +125,35 @@ func (p *presence) watch(c *Client, subs []*subscription, watches bool) *members
 	return p.members.Copy()
 }
 
+// unwatch makes subscriptions ones that do not watch.
+func (p *presence) unwatch(c *Client, subs []*subscription) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, sub := range subs {
+		p.unwatchLocked(c, sub)
+	}
+}
+
 func (p *presence) unwatchLocked(c *Client, sub *subscription) {
 	if sub.watches {
 		sub.watches = false
 		p.watching[c.shard.index]--
+		p.node.unwatch(sub.pattern)
 		c.shard.queue.push(event{apply: func(s *shard) { s.watchers.remove(sub) }})
 	}
+}
+
+// announceLocked tells everybody of a change on this node.
+func (p *presence) announceLocked(change models.PresenceChange, shards []*shard) {
+	p.audience.tell(change)
+	p.tellLocked(change, shards)
+}
+
+// tell tells this node's watchers of a change on another.
+func (p *presence) tell(change models.PresenceChange, shards []*shard) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tellLocked(change, shards)
 }
 
 // tellLocked queues a change for the shards with watchers. It is work for them like a
@@ -154,197 +173,31 @@ func (p *presence) tellLocked(change models.PresenceChange, shards []*shard) {
 	}
 }
 
-// close tells nobody anything any more.
+// close tells no client anything any more. Other nodes are told: theirs stay.
 func (p *presence) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closing = true
 }
 
-// page gives the members of a topic, as they are at this moment.
-func (p *presence) page(topic models.Topic, page models.Page) models.MemberPage {
+// page gives this node's members of a topic, as they are at this moment.
+func (p *presence) page(topic models.Topic, page models.Page) part[models.Member] {
 	p.mu.Lock()
 	members := p.members.Copy()
 	p.mu.Unlock()
 	return pageOfMembers(members, topic, page)
 }
 
-func pageOfMembers(members *members, topic models.Topic, page models.Page) models.MemberPage {
-	of := models.MemberPage{Clients: []models.Member{}}
-	// An after that is no client's id is before all of them, or after them, as it compares.
-	members.Ascend(membership{topic, &Client{id: idFrom(page.After)}}, func(m membership) bool {
-		member := m.client.member()
-		switch n := len(of.Clients); {
-		case m.topic != topic:
-			return false
-		case member.ClientID <= page.After:
-			return true
-		case n == page.Limit:
-			of.Next = of.Clients[n-1].ClientID
-			return false
-		}
-		of.Clients = append(of.Clients, member)
-		return true
-	})
-	return of
-}
-
-// idFrom gives the UUID of a text, or the one before all others.
-func idFrom(text string) uuid.UUID {
-	id, _ := uuid.Parse(text)
-	return id
-}
-
 // Members gives a page of the clients that are subscribed to a topic itself, in the order
 // of their ids.
-func (p *PubSub) Members(_ context.Context, _ models.Caller, topic models.Topic, page models.Page) (models.MemberPage, error) {
-	return p.dispatcher.presence.page(topic, page), nil
+func (p *PubSub) Members(ctx context.Context, _ models.Caller, topic models.Topic, page models.Page) (models.MemberPage, error) {
+	q := about(askMembers, page)
+	q.Topic = topic
+	others, unreachable := gather[models.Member](ctx, p.node, q)
+	all := mergeAll(p.dispatcher.presence.page(topic, page), others, page.Limit, memberName, either)
+	return models.MemberPage{Clients: all.Entries, Next: all.Next, Unreachable: unreachable}, nil
 }
 
 // isMember tells whether the client is one of the members of its topics. A poll is not: it
 // comes and goes all the time.
 func (c *Client) isMember() bool { return c.connection.Transport != models.TransportPoll }
-
-func (c *Client) member() models.Member {
-	return models.Member{ClientID: c.ID(), User: c.Caller().User}
-}
-
-// watchers has the subscriptions of a shard that want to know who joins and leaves. The
-// shard owns it.
-type watchers struct {
-	patterns *patternMap[map[*subscription]*watcher]
-}
-
-// watcher is what is held back from one until it has the members.
-type watcher struct {
-	ready   bool
-	changes []models.PresenceChange
-}
-
-func newWatchers() *watchers {
-	return &watchers{patterns: newPatternMap[map[*subscription]*watcher]()}
-}
-
-func (w *watchers) add(sub *subscription) {
-	set, found := w.patterns.get(sub.pattern)
-	if !found {
-		set = make(map[*subscription]*watcher)
-		w.patterns.set(sub.pattern, set)
-	}
-	set[sub] = &watcher{}
-}
-
-func (w *watchers) get(sub *subscription) *watcher {
-	set, _ := w.patterns.get(sub.pattern)
-	return set[sub]
-}
-
-func (w *watchers) remove(sub *subscription) {
-	set, _ := w.patterns.get(sub.pattern)
-	if delete(set, sub); len(set) == 0 {
-		w.patterns.delete(sub.pattern)
-	}
-}
-
-// maxTold is how many frames a shard makes of what changes before it does a round of what
-// waits besides.
-const maxTold = 1024
-
-// tellPresence tells those who watch the topic, each client once.
-func (s *shard) tellPresence(change models.PresenceChange) {
-	told := make(map[*Client]struct{})
-	wire := int32(-1)
-	var f frame
-	s.watchers.patterns.match(change.Topic, func(set map[*subscription]*watcher) {
-		for sub, w := range set {
-			if !w.ready {
-				w.changes = append(w.changes, change)
-				continue
-			}
-			c := sub.client
-			if _, twice := told[c]; twice {
-				continue
-			}
-			told[c] = struct{}{}
-			if c.wire != wire {
-				wire, f = c.wire, ownFrame(c.format.Event(change))
-			}
-			if len(f.bytes()) > 0 {
-				s.enqueue(c, f)
-			}
-		}
-	})
-	if s.told += len(told); s.told >= maxTold {
-		s.told = 0
-		s.rounds()
-	}
-}
-
-// sendMembers sends the members of a moment to subscriptions that watch since then, and
-// what has changed meanwhile. The frames are made here, and not in the shard: there may be
-// many.
-func (p *PubSub) sendMembers(c *Client, subs []*subscription, members *members) {
-	frames := presenceFrames(subs, members)
-	c.shard.queue.push(event{apply: func(s *shard) {
-		for _, f := range frames {
-			s.send(c, f)
-		}
-		for _, sub := range subs {
-			if w := s.watchers.get(sub); w != nil && !w.ready {
-				w.ready = true
-				for _, change := range w.changes {
-					s.send(c, change)
-				}
-				w.changes = nil
-			}
-		}
-	}})
-}
-
-// presenceFrames makes a frame for each topic: for a subscription to one, also if it has no
-// members, and for one with wildcards those that have some. There are maxMembers members in
-// all of them, at most. Of a subscription for which there is no more room, a notice says so.
-func presenceFrames(subs []*subscription, members *members) (frames []models.ServerFrame) {
-	left := maxMembers
-	list := func(topic models.Topic) {
-		page := pageOfMembers(members, topic, models.Page{Limit: left})
-		left -= len(page.Clients)
-		frames = append(frames, models.NewPresence(topic, page, nil))
-	}
-	for _, sub := range subs {
-		complete := left > 0
-		switch {
-		case !complete:
-		case !sub.pattern.HasWildcard():
-			list(models.Topic(sub.pattern))
-		default:
-			eachTopicWithMembers(members, sub.pattern, func(topic models.Topic) bool {
-				if complete = left > 0; complete {
-					list(topic)
-				}
-				return complete
-			})
-		}
-		if !complete {
-			frames = append(frames, models.NewIncompleteNotice(sub.pattern))
-		}
-	}
-	return frames
-}
-
-// eachTopicWithMembers visits the topics that match the pattern and have members, until
-// visit is false.
-func eachTopicWithMembers(members *members, pattern models.Pattern, visit func(models.Topic) bool) {
-	prefix := pattern.Prefix()
-	for at := (membership{models.Topic(prefix), &Client{}}); ; {
-		var next models.Topic
-		members.Ascend(at, func(m membership) bool {
-			next = m.topic
-			return false
-		})
-		if next == "" || !strings.HasPrefix(string(next), prefix) || pattern.Matches(next) && !visit(next) {
-			return
-		}
-		at = membership{next, &Client{id: uuid.Max}} // no client's id is after it
-	}
-}

@@ -46,6 +46,8 @@ type PubSub struct {
 	reader     *reader
 	shards     []*shard
 	dispatcher *dispatcher
+	// node is this one among the others of its cluster, nil without one.
+	node *node
 
 	// Safe for concurrent use.
 	clients   directory[*Client]
@@ -62,7 +64,7 @@ type PubSub struct {
 }
 
 // New starts a PubSub over an engine, which from then on is the PubSub's to close. If
-// the engine does not start, it is still the caller's.
+// the engine does not start, or join its cluster, it is still the caller's.
 func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	budget := newBudget(options.InFlightSize, options.PublishWait)
 	p := &PubSub{
@@ -81,6 +83,12 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 	}
 	for _, s := range p.shards {
 		go s.run()
+	}
+	if cluster, ok := engine.(Cluster); ok {
+		if err := p.join(cluster); err != nil {
+			p.stopShards()
+			return nil, err
+		}
 	}
 	return p, nil
 }
@@ -144,42 +152,6 @@ func (p *PubSub) RemoveClient(c *Client, reason models.CloseCode) models.CloseCo
 	return c.closing
 }
 
-// Disconnect closes the client of an id. CodeNotFound if there is none.
-func (p *PubSub) Disconnect(_ context.Context, _ models.Caller, id string, reason models.CloseCode) error {
-	c, found := p.clients.get(id)
-	if !found {
-		return errNoClient()
-	}
-	p.disconnect(c, reason)
-	return nil
-}
-
-// DisconnectUser closes all clients of a user and counts them. The empty name is that of
-// strangers.
-func (p *PubSub) DisconnectUser(_ context.Context, _ models.Caller, user string, reason models.CloseCode) (count int) {
-	p.clients.each("", "", func(_ string, c *Client) bool {
-		if c.Caller().User == user {
-			p.disconnect(c, reason)
-			count++
-		}
-		return true
-	})
-	return count
-}
-
-// disconnect queues the close of a client, once: the first reason counts.
-func (p *PubSub) disconnect(c *Client, reason models.CloseCode) {
-	if c.disconnecting.Swap(true) {
-		return
-	}
-	c.shard.queue.push(event{apply: func(s *shard) {
-		if reason == models.CloseUnauthorized {
-			s.send(c, models.NewErrorFrame(models.ErrUnauthorized(), nil))
-		}
-		s.close(c, reason)
-	}})
-}
-
 // Subscribe subscribes a client to patterns, all or none: CodeTooManySubscriptions. It
 // returns when the client's shard has applied it and queued the ack, whose id is set to
 // the subscription's cursor: every matching message after it will come, as the options say.
@@ -210,7 +182,7 @@ func (p *PubSub) Subscribe(
 		return err
 	}
 	applied := make(chan struct{})
-	subs, members, err := p.dispatcher.subscribe(c, patterns, options.Presence,
+	subs, err := p.dispatcher.subscribe(c, patterns, options.Presence,
 		func(s *shard, subscriptions []*subscription, position models.ID) {
 			s.list(c, subscriptions, options)
 			if r == nil {
@@ -226,7 +198,7 @@ func (p *PubSub) Subscribe(
 		return err
 	}
 	if options.Presence {
-		p.sendMembers(c, subs, members)
+		p.sendMembers(ctx, c, subs)
 	}
 	return wait(ctx, applied)
 }
@@ -327,8 +299,4 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func errNoClient() error {
-	return models.Errorf(models.CodeNotFound, "no client has this id")
 }

@@ -22,7 +22,7 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "Every live connection, in the order of their ids, which is that of connecting.",
+                "description": "Every live connection, of all nodes of a cluster, in the order of their ids, which is that of connecting.",
                 "produces": [
                     "application/json"
                 ],
@@ -99,7 +99,7 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "Closes all connections of a user with code 4501, which tells the clients not to come back.",
+                "description": "Closes all connections of a user, on all nodes of a cluster, with code 4501, which tells the clients not to come back.",
                 "produces": [
                     "application/json"
                 ],
@@ -205,6 +205,12 @@ const docTemplate = `{
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
+                    },
+                    "503": {
+                        "description": "engine_unavailable: nodes of the cluster that do not answer may have it",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
                     }
                 }
             },
@@ -214,7 +220,7 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "Closes the connection with code 4501, which tells the client not to come back.",
+                "description": "Closes the connection, on whichever node of a cluster it is, with code 4501, which tells the client not to come back.",
                 "produces": [
                     "application/json"
                 ],
@@ -256,6 +262,12 @@ const docTemplate = `{
                     },
                     "429": {
                         "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    },
+                    "503": {
+                        "description": "engine_unavailable: nodes of the cluster that do not answer may have it",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -540,7 +552,7 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "Every topic with a subscriber or a retained message, in the order of their names.",
+                "description": "Every topic with a subscriber, on any node of a cluster, or a retained message, in the order of their names.",
                 "produces": [
                     "application/json"
                 ],
@@ -675,7 +687,7 @@ const docTemplate = `{
                         }
                     },
                     "503": {
-                        "description": "engine_unavailable",
+                        "description": "engine_unavailable: also if nodes of the cluster that do not answer may have a subscriber",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -690,7 +702,7 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "The clients that are subscribed to this very topic, wildcards aside, in the order of their ids.",
+                "description": "The clients that are subscribed to this very topic, wildcards aside, on all nodes of a cluster, in the order of their ids.",
                 "produces": [
                     "application/json"
                 ],
@@ -1155,6 +1167,16 @@ const docTemplate = `{
                 "disconnected": {
                     "type": "integer",
                     "example": 2
+                },
+                "unreachable": {
+                    "description": "Unreachable names the nodes of the cluster that did not answer: the user's clients there may\nstill be connected. Absent if all did.",
+                    "type": "array",
+                    "items": {
+                        "type": "string"
+                    },
+                    "example": [
+                        "fanfare-2-k4m9"
+                    ]
                 }
             }
         },
@@ -1198,6 +1220,11 @@ const docTemplate = `{
                     "type": "string",
                     "format": "uuid",
                     "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                },
+                "node": {
+                    "description": "Node is the node that it is connected to, absent without a cluster.",
+                    "type": "string",
+                    "example": "fanfare-1-7hq2"
                 },
                 "queued_bytes": {
                     "description": "QueuedBytes is what waits in the client's outbox.",
@@ -1244,6 +1271,16 @@ const docTemplate = `{
                     "description": "Next is where the next page begins, for the parameter after; absent on the last.",
                     "type": "string",
                     "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                },
+                "unreachable": {
+                    "description": "Unreachable names the nodes of the cluster that did not answer: what is theirs is\nmissing. Absent if all did.",
+                    "type": "array",
+                    "items": {
+                        "type": "string"
+                    },
+                    "example": [
+                        "fanfare-2-k4m9"
+                    ]
                 }
             }
         },
@@ -1295,6 +1332,16 @@ const docTemplate = `{
                     "description": "Next is where the next page begins, for the parameter after; absent on the last.",
                     "type": "string",
                     "example": "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
+                },
+                "unreachable": {
+                    "description": "Unreachable names the nodes of the cluster that did not answer: what is theirs is\nmissing. Absent if all did.",
+                    "type": "array",
+                    "items": {
+                        "type": "string"
+                    },
+                    "example": [
+                        "fanfare-2-k4m9"
+                    ]
                 }
             }
         },
@@ -1412,6 +1459,16 @@ const docTemplate = `{
                     "description": "Subscribers counts the subscriptions to this very topic, wildcards aside.",
                     "type": "integer",
                     "example": 2
+                },
+                "unreachable": {
+                    "description": "Unreachable names the nodes of the cluster that did not answer: their subscribers are not\ncounted. Absent if all did, and in lists, which have their own.",
+                    "type": "array",
+                    "items": {
+                        "type": "string"
+                    },
+                    "example": [
+                        "fanfare-2-k4m9"
+                    ]
                 }
             }
         },
@@ -1428,6 +1485,16 @@ const docTemplate = `{
                     "items": {
                         "$ref": "#/definitions/models.TopicInfo"
                     }
+                },
+                "unreachable": {
+                    "description": "Unreachable names the nodes of the cluster that did not answer: what is theirs is\nmissing. Absent if all did.",
+                    "type": "array",
+                    "items": {
+                        "type": "string"
+                    },
+                    "example": [
+                        "fanfare-2-k4m9"
+                    ]
                 }
             }
         }

@@ -10,7 +10,7 @@ import (
 // listClients answers GET /clients.
 //
 //	@Summary		List clients
-//	@Description	Every live connection, in the order of their ids, which is that of connecting.
+//	@Description	Every live connection, of all nodes of a cluster, in the order of their ids, which is that of connecting.
 //	@Tags			clients
 //	@Produce		json
 //	@Param			topic	query		string	false	"only clients that a message to this topic would reach"	example(news.eu)
@@ -53,6 +53,7 @@ func (a *api) listClients(c *fiber.Ctx) error {
 //	@Failure	403	{object}	models.Problem	"forbidden"
 //	@Failure	404	{object}	models.Problem	"not_found"
 //	@Failure	429	{object}	models.Problem	"rate_limited"
+//	@Failure	503	{object}	models.Problem	"engine_unavailable: nodes of the cluster that do not answer may have it"
 //	@Security	Bearer
 //	@Router		/clients/{id} [get]
 func (a *api) getClient(c *fiber.Ctx) error {
@@ -66,7 +67,7 @@ func (a *api) getClient(c *fiber.Ctx) error {
 // disconnectClient answers DELETE /clients/{id}.
 //
 //	@Summary		Disconnect a client
-//	@Description	Closes the connection with code 4501, which tells the client not to come back.
+//	@Description	Closes the connection, on whichever node of a cluster it is, with code 4501, which tells the client not to come back.
 //	@Tags			clients
 //	@Produce		json
 //	@Param			id	path	string	true	"the client's id"	format(uuid)
@@ -75,6 +76,7 @@ func (a *api) getClient(c *fiber.Ctx) error {
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		404	{object}	models.Problem	"not_found"
 //	@Failure		429	{object}	models.Problem	"rate_limited"
+//	@Failure		503	{object}	models.Problem	"engine_unavailable: nodes of the cluster that do not answer may have it"
 //	@Security		Bearer
 //	@Router			/clients/{id} [delete]
 func (a *api) disconnectClient(c *fiber.Ctx) error {
@@ -89,12 +91,15 @@ func (a *api) disconnectClient(c *fiber.Ctx) error {
 // disconnected counts the clients that were disconnected.
 type disconnected struct {
 	Disconnected int `json:"disconnected" example:"2"`
+	// Unreachable names the nodes of the cluster that did not answer: the user's clients there may
+	// still be connected. Absent if all did.
+	Unreachable []string `json:"unreachable,omitzero" example:"fanfare-2-k4m9"`
 }
 
 // disconnectUser answers DELETE /clients.
 //
 //	@Summary		Disconnect a user
-//	@Description	Closes all connections of a user with code 4501, which tells the clients not to come back.
+//	@Description	Closes all connections of a user, on all nodes of a cluster, with code 4501, which tells the clients not to come back.
 //	@Tags			clients
 //	@Produce		json
 //	@Param			user	query		string	true	"whose connections"	example(ada)
@@ -110,7 +115,7 @@ func (a *api) disconnectUser(c *fiber.Ctx) error {
 	if user == "" {
 		return models.Errorf(models.CodeInvalidRequest, "user is missing")
 	}
-	count := a.PubSub.DisconnectUser(c.UserContext(), caller(c), user, models.CloseDisconnected)
+	count, unreachable := a.PubSub.DisconnectUser(c.UserContext(), caller(c), user, models.CloseDisconnected)
 	a.auditRequest(c, "disconnect_user", "user", user, "clients", count)
-	return c.JSON(disconnected{Disconnected: count})
+	return c.JSON(disconnected{Disconnected: count, Unreachable: unreachable})
 }

@@ -9,7 +9,7 @@ import (
 // listMembers answers GET /topics/{name}/clients.
 //
 //	@Summary		List the members of a topic
-//	@Description	The clients that are subscribed to this very topic, wildcards aside, in the order of their ids.
+//	@Description	The clients that are subscribed to this very topic, wildcards aside, on all nodes of a cluster, in the order of their ids.
 //	@Tags			topics
 //	@Produce		json
 //	@Param			name	path		string	true	"the topic; as part of a URL it is percent-encoded"	example(room.1)

@@ -10,7 +10,7 @@ import (
 // listTopics answers GET /topics.
 //
 //	@Summary		List topics
-//	@Description	Every topic with a subscriber or a retained message, in the order of their names.
+//	@Description	Every topic with a subscriber, on any node of a cluster, or a retained message, in the order of their names.
 //	@Tags			topics
 //	@Produce		json
 //	@Param			pattern	query		string	false	"only topics that match"	example(news.*)
@@ -54,7 +54,7 @@ func (a *api) listTopics(c *fiber.Ctx) error {
 //	@Failure	403		{object}	models.Problem	"forbidden"
 //	@Failure	404		{object}	models.Problem	"not_found: no subscriber and no retained message"
 //	@Failure	429		{object}	models.Problem	"rate_limited"
-//	@Failure	503		{object}	models.Problem	"engine_unavailable"
+//	@Failure	503		{object}	models.Problem	"engine_unavailable: also if nodes of the cluster that do not answer may have a subscriber"
 //	@Security	Bearer
 //	@Router		/topics/{name} [get]
 func (a *api) getTopic(c *fiber.Ctx) error {

@@ -85,7 +85,9 @@ type Connection struct {
 
 // ClientInfo describes a client at one moment.
 type ClientInfo struct {
-	ID            string    `json:"id" format:"uuid" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+	ID string `json:"id" format:"uuid" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+	// Node is the node that it is connected to, absent without a cluster.
+	Node          string    `json:"node,omitzero" example:"fanfare-1-7hq2"`
 	User          string    `json:"user,omitzero" example:"ada"`
 	Transport     Transport `json:"transport" swaggertype:"string" example:"websocket"`
 	RemoteAddress string    `json:"remote_address" example:"127.0.0.1:51034"`
@@ -115,6 +117,9 @@ type ClientPage struct {
 	Clients []ClientInfo `json:"clients"`
 	// Next is where the next page begins, for the parameter after; absent on the last.
 	Next string `json:"next,omitzero" example:"019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"`
+	// Unreachable names the nodes of the cluster that did not answer: what is theirs is
+	// missing. Absent if all did.
+	Unreachable []string `json:"unreachable,omitzero" example:"fanfare-2-k4m9"`
 }
 
 // MaxUserBytes is the longest name of a user, in bytes.

@@ -136,6 +136,7 @@ type Position struct {
 // presence, and follows the ack of a subscribe with presence.
 //
 //	{"type":"presence","topic":"room.1","clients":[{"client_id":"019ab…","user":"ada"}]}
+//	{"type":"presence","topic":"room.1","clients":[],"unreachable":["fanfare-2-k4m9"]}
 type Presence struct {
 	Type    string   `json:"type"`
 	Topic   Topic    `json:"topic"`
@@ -143,7 +144,10 @@ type Presence struct {
 	// Next is there if the list is not complete: GET /topics/{name}/clients has the rest
 	// after it.
 	Next string `json:"next,omitzero"`
-	Ref  Ref    `json:"ref,omitzero"`
+	// Unreachable names the nodes of the cluster that did not answer in time: their members are
+	// missing. To who watches they come as joins, as soon as the node is heard of.
+	Unreachable []string `json:"unreachable,omitzero"`
+	Ref         Ref      `json:"ref,omitzero"`
 }
 
 // PresenceChange says that a client has subscribed to a topic itself, or does not any more.
@@ -241,13 +245,18 @@ func NewPosition(id ID) Position { return Position{Type: "position", ID: id} }
 
 // NewPresence lists a page of a topic's members.
 func NewPresence(topic Topic, page MemberPage, ref Ref) Presence {
-	return Presence{Type: "presence", Topic: topic, Clients: page.Clients, Next: page.Next, Ref: ref}
+	return Presence{
+		Type: "presence", Topic: topic, Clients: page.Clients, Next: page.Next, Unreachable: page.Unreachable, Ref: ref,
+	}
 }
 
 // NewJoin says that a member has come.
 func NewJoin(topic Topic, member Member) PresenceChange {
 	return PresenceChange{Type: "join", Topic: topic, Member: member}
 }
+
+// IsLeave tells a leave from a join.
+func (c PresenceChange) IsLeave() bool { return c.Type == "leave" }
 
 // NewLeave says that a member has gone.
 func NewLeave(topic Topic, member Member) PresenceChange {

@@ -75,6 +75,7 @@ func serverFrames() map[string][]byte {
 	duplicate.Duplicate = true
 	limits := models.Limits{MessageSize: 1 << 20, FrameSize: 1<<20 + 64<<10, OutboxSize: 4 << 20, Subscriptions: 1000}
 	ada := models.MemberPage{Clients: []models.Member{{ClientID: id, User: "ada"}}}
+	part := models.MemberPage{Clients: []models.Member{{ClientID: id}}, Unreachable: []string{"fanfare-2-k4m9"}}
 	message := models.Message{ID: at(1042), Topic: "news.eu", Data: []byte(`{"n":1}`), Time: moment()}
 	binary := models.Message{
 		ID: at(1042), Topic: "news.eu", Data: []byte(`"AAE="`), Time: moment(), From: "ada", Encoding: models.EncodingBase64,
@@ -100,6 +101,7 @@ func serverFrames() map[string][]byte {
 		"ack of a publish":       ack(publish, at(1042)),
 		"ack of a duplicate":     duplicate,
 		"members":                models.NewPresence("room.1", ada, models.Ref("6")),
+		"members but for a node": models.NewPresence("room.1", part, nil),
 		"join":                   models.NewJoin("room.1", models.Member{ClientID: id}),
 		"leave":                  models.NewLeave("room.1", models.Member{ClientID: id}),
 		"pong":                   models.NewPong(models.Ref("7")),
