@@ -101,6 +101,7 @@ func architecture() map[string]rule {
 				"github.com/nats-io/nuid", // names of messages and consumers
 				"github.com/google/uuid",
 				"golang.org/x/sync",
+				"golang.org/x/time",
 			},
 			tests: []string{"fanfare/broker/enginetest", "fanfare/broker/natsengine/natstest"},
 		},

@@ -94,9 +94,17 @@ func (e *Engine) open(ctx context.Context) error {
 			return err
 		}
 	}
+	return e.await(ctx, "cannot use the stream", e.begin)
+}
+
+// begin finds out what the log is, and puts the first message into it.
+func (e *Engine) begin(ctx context.Context) error {
 	s, err := e.state(ctx, "")
 	if err != nil {
 		return err
+	}
+	if e.MaxMessageSize() <= 0 {
+		return fmt.Errorf("the NATS servers take messages of at most %d bytes: raise their max_payload", e.conn.MaxPayload())
 	}
 	e.codec = codec{
 		signer:  signer{e.key(s.epoch)},

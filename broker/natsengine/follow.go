@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
+	"golang.org/x/time/rate"
 
 	"fanfare/broker"
 	"fanfare/models"
@@ -34,6 +35,8 @@ const (
 // be called concurrently, but for start and stop.
 type follower struct {
 	engine *Engine // set before it is used, never changed
+	// skipped logs now and then what cannot be delivered.
+	skipped rate.Sometimes
 
 	// Of the one that runs, set by start.
 	stopping context.CancelFunc
@@ -52,7 +55,7 @@ type follower struct {
 	waiting bool // for room to deliver
 }
 
-func newFollower() *follower { return &follower{} }
+func newFollower() *follower { return &follower{skipped: rate.Sometimes{Interval: time.Minute}} }
 
 // start follows the log after a place. It returns when a consumer is there, or could not be had yet.
 func (f *follower) start(ctx context.Context, after models.ID) {
@@ -287,7 +290,13 @@ func (r *following) take(ctx context.Context, m *nats.Msg) error {
 	}
 	r.reached = sequence
 	message := r.follower.engine.codec.decode(stored{m.Subject, m.Header, m.Data, sequence, meta.Timestamp}, r.epoch)
-	if message != nil {
+	switch {
+	case message == nil && strings.HasPrefix(m.Subject, r.follower.engine.codec.prefix):
+		r.follower.skipped.Do(func() {
+			r.follower.engine.options.Logger.Warn("message_skipped", "subject", m.Subject, "sequence", sequence, "size", len(m.Data),
+				"reason", "its subject is no topic, or its data are larger than limits.message_size")
+		})
+	case message != nil:
 		r.batch.Messages = append(r.batch.Messages, message)
 		r.size += len(message.Data)
 	}

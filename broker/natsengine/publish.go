@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"fanfare/broker"
@@ -41,6 +42,10 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	if isCode(err, errCodeTooLarge) {
 		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "the message is larger than the log takes")
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.trouble.note("publishing", err)
+		return models.Receipt{}, errUncertain()
+	}
 	if err != nil {
 		return models.Receipt{}, e.unavailable("publishing", err)
 	}
@@ -60,6 +65,15 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 		receipt.Subscribers = &n
 	}
 	return receipt, nil
+}
+
+// errUncertain answers a publish that the log did not answer.
+func errUncertain() error {
+	return &models.Error{
+		Code:       models.CodeEngineUnavailable,
+		Message:    "the log has not answered in time; the message may be in it: to repeat it safely takes an idempotency key",
+		RetryAfter: time.Second,
+	}
 }
 
 // repeat makes a receipt that of the message which was published with the key before.

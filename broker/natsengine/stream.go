@@ -72,9 +72,7 @@ func (e *Engine) prepareStream(ctx context.Context) error {
 	want := e.options.wantedStream()
 	info, err := api[streamInfo](ctx, e, "STREAM.INFO."+want.Name, nil)
 	if isCode(err, errCodeNoStream) {
-		if info, err = e.createStream(ctx, want); err == nil {
-			e.options.Logger.Info("stream_created", "stream", want.Name, "epoch", info.Config.Metadata[metadataEpoch])
-		}
+		info, err = e.createStream(ctx, want)
 	}
 	if err != nil {
 		return err
@@ -96,6 +94,9 @@ func (e *Engine) prepareStream(ctx context.Context) error {
 func (e *Engine) createStream(ctx context.Context, want streamConfig) (streamInfo, error) {
 	want.Metadata = map[string]string{metadataEpoch: newEpoch()}
 	info, err := api[streamInfo](ctx, e, "STREAM.CREATE."+want.Name, want)
+	if err == nil {
+		e.options.Logger.Info("stream_created", "stream", want.Name, "epoch", want.Metadata[metadataEpoch])
+	}
 	if isCode(err, errCodeStreamInUse) {
 		return api[streamInfo](ctx, e, "STREAM.INFO."+want.Name, nil)
 	}
