@@ -49,6 +49,7 @@ func (c command) benchCommand() *cobra.Command {
 	flags.IntVar(&o.Size, "size", o.Size, "bytes of a frame, about")
 	flags.IntVar(&o.Rounds, "rounds", o.Rounds, "how often each program is measured")
 	flags.StringArrayVar(&o.ServerEnv, "server-env", nil, "start the server with `KEY=VALUE` in its environment; may be repeated")
+	flags.IntSliceVar(&o.Nodes, "nodes", nil, "how many nodes, of nodes: such as 1,2,4")
 	flags.StringVar(&o.Commit, "commit", "", "what to call the commit, where the build does not know it")
 	flags.IntSliceVar(&cores, "cores", nil, "the server's core and the load's, which this process is on")
 	_ = flags.MarkHidden("cores")

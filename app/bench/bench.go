@@ -50,6 +50,9 @@ type Options struct {
 	// nothing else of the configuration that bench itself was started with.
 	ServerEnv []string
 
+	// Nodes are the numbers of nodes that "nodes" measures, of a cluster whose servers ServerEnv names.
+	Nodes []int
+
 	// Commit names what is measured, if the build does not know its revision.
 	Commit string
 
@@ -105,6 +108,12 @@ func (o Options) Validate() error {
 	if o.Rounds < 1 {
 		wrong("--rounds: want 1 or more")
 	}
+	if slices.ContainsFunc(o.Nodes, func(n int) bool { return n < 1 }) {
+		wrong("--nodes: want 1 or more")
+	}
+	if slices.Contains(o.Scenarios, scenarioNodes) && len(o.Nodes) == 0 || len(o.Nodes) > 0 && len(o.ServerEnv) == 0 {
+		wrong("--nodes and --server-env: want how many, such as 1,2,4, and the cluster, FANFARE_ENGINE=nats and FANFARE_NATS_URLS=...")
+	}
 	for _, entry := range o.ServerEnv {
 		if key, _, found := strings.Cut(entry, "="); !found || key == "" {
 			wrong("--server-env: %q is not KEY=VALUE", entry)
@@ -118,6 +127,9 @@ func (o Options) dataSize() int {
 	const around = 98 // the frame of {"type":"message",...} without its data
 	return max(o.Size-around, stampLength)
 }
+
+// scenarioNodes is the one that needs a NATS cluster.
+const scenarioNodes = "nodes"
 
 // scenario is one thing that is measured.
 type scenario struct {
@@ -136,6 +148,7 @@ func scenarios() []scenario {
 		{"replay", "Live messages beside replays of the past to many clients.", (*runner).replay},
 		{"idle", "Clients that are subscribed and wait; then one message for all, and they leave.", (*runner).idle},
 		{"storm", "Clients that all connect and subscribe at once, and then leave.", (*runner).storm},
+		{scenarioNodes, "Nodes of a cluster that follow one log: messages by HTTP as fast as they go, and at a steady pace.", (*runner).nodes},
 	}
 }
 
@@ -174,7 +187,7 @@ func Run(ctx context.Context, options Options, out io.Writer) error {
 	r := &runner{options: options, executable: executable, environ: os.Environ(), stderr: os.Stderr, out: out}
 	r.printf("%s\n", r.headline())
 	for _, s := range scenarios() {
-		if len(options.Scenarios) > 0 && !slices.Contains(options.Scenarios, s.name) {
+		if len(options.Scenarios) > 0 && !slices.Contains(options.Scenarios, s.name) || s.name == scenarioNodes && len(options.Nodes) == 0 {
 			continue
 		}
 		r.printf("\n### %s\n\n%s\n", s.name, s.about)

@@ -11,20 +11,25 @@ func TestValidate(t *testing.T) {
 		change func(*Options)
 		want   string // empty: it is valid
 	}{
-		"the defaults":        {func(*Options) {}, ""},
-		"a server":            {func(o *Options) { o.URL = "http://127.0.0.1:8080" }, ""},
-		"every scenario":      {func(o *Options) { o.Scenarios = ScenarioNames() }, ""},
-		"a URL of none":       {func(o *Options) { o.URL = "ws://localhost/ws" }, "--url: "},
-		"a foreign scenario":  {func(o *Options) { o.Scenarios = []string{"paced", "x"} }, `--scenario: there is no "x"; there are paced, burst,`},
-		"negative clients":    {func(o *Options) { o.Clients = -1 }, "--clients: "},
-		"no topic":            {func(o *Options) { o.Topics = 0 }, "--topics: "},
-		"no rate":             {func(o *Options) { o.Rate = 0 }, "--rate: "},
-		"no time":             {func(o *Options) { o.Duration = 0 }, "--duration: "},
-		"too much time":       {func(o *Options) { o.Duration = time.Hour }, "--duration: "},
-		"too large a message": {func(o *Options) { o.Size = 1 << 20 }, "--size: "},
-		"no round":            {func(o *Options) { o.Rounds = 0 }, "--rounds: "},
-		"a setting":           {func(o *Options) { o.ServerEnv = []string{"FANFARE_LOG_LEVEL=error"} }, ""},
-		"no setting":          {func(o *Options) { o.ServerEnv = []string{"FANFARE"} }, `--server-env: "FANFARE" is not KEY=VALUE`},
+		"the defaults": {func(*Options) {}, ""},
+		"a server":     {func(o *Options) { o.URL = "http://127.0.0.1:8080" }, ""},
+		"every scenario": {func(o *Options) {
+			o.Scenarios, o.Nodes, o.ServerEnv = ScenarioNames(), []int{1, 2}, []string{"FANFARE_ENGINE=nats"}
+		}, ""},
+		"nodes without a number":  {func(o *Options) { o.Scenarios = []string{"nodes"} }, "--nodes and --server-env: "},
+		"nodes without a cluster": {func(o *Options) { o.Nodes = []int{1} }, "--nodes and --server-env: "},
+		"no node":                 {func(o *Options) { o.Nodes, o.ServerEnv = []int{0}, []string{"A=B"} }, "--nodes: "},
+		"a URL of none":           {func(o *Options) { o.URL = "ws://localhost/ws" }, "--url: "},
+		"a foreign scenario":      {func(o *Options) { o.Scenarios = []string{"paced", "x"} }, `--scenario: there is no "x"; there are paced, burst,`},
+		"negative clients":        {func(o *Options) { o.Clients = -1 }, "--clients: "},
+		"no topic":                {func(o *Options) { o.Topics = 0 }, "--topics: "},
+		"no rate":                 {func(o *Options) { o.Rate = 0 }, "--rate: "},
+		"no time":                 {func(o *Options) { o.Duration = 0 }, "--duration: "},
+		"too much time":           {func(o *Options) { o.Duration = time.Hour }, "--duration: "},
+		"too large a message":     {func(o *Options) { o.Size = 1 << 20 }, "--size: "},
+		"no round":                {func(o *Options) { o.Rounds = 0 }, "--rounds: "},
+		"a setting":               {func(o *Options) { o.ServerEnv = []string{"FANFARE_LOG_LEVEL=error"} }, ""},
+		"no setting":              {func(o *Options) { o.ServerEnv = []string{"FANFARE"} }, `--server-env: "FANFARE" is not KEY=VALUE`},
 		"a setting for a running server": {func(o *Options) {
 			o.URL, o.ServerEnv = "http://localhost:1", []string{"A=B"}
 		}, "--server-env: the server at --url has its own environment"},
