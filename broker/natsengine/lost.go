@@ -2,7 +2,6 @@ package natsengine
 
 import (
 	"context"
-	"encoding/json"
 
 	"fanfare/broker"
 	"fanfare/models"
@@ -75,7 +74,7 @@ func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known
 		}
 		for _, s := range marks.stored {
 			var mark purgeMark
-			if json.Unmarshal(s.payload, &mark) != nil || mark.Last > of.after {
+			if !mark.read(s.payload) || mark.Last > of.after {
 				return true, nil
 			}
 			after = s.sequence

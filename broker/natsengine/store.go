@@ -79,7 +79,7 @@ func (s *store) close(safe bool) (err error) {
 
 // write replaces the record on the disk, as a whole.
 func (s *store) write() error {
-	text, err := json.Marshal(s.record)
+	text, err := json.Marshal(s.record) //nolint:gosec // it is to keep the secret
 	if err != nil {
 		return err
 	}

@@ -199,6 +199,9 @@ type purgeMark struct {
 	Last uint64 `json:"last"`
 }
 
+// read tells whether a payload is one.
+func (m *purgeMark) read(payload []byte) bool { return json.Unmarshal(payload, m) == nil }
+
 // Purge implements broker.Engine.
 func (e *Engine) Purge(ctx context.Context, topic models.Topic) error {
 	subject := e.codec.prefix + string(topic)

@@ -81,5 +81,5 @@ func (e *Engine) tailOfOne(ctx context.Context, p models.Pattern, upTo uint64, c
 		failed = err
 		return n < beyond+uint64(count) //nolint:gosec // not negative
 	})
-	return uint64(max(tooFar-1, 0)), true, failed //nolint:gosec // not negative
+	return uint64(max(tooFar-1, 0)), true, failed
 }
