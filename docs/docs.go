@@ -1126,7 +1126,7 @@ const docTemplate = `{
                     "example": 400
                 },
                 "subscribers": {
-                    "description": "Subscribers counts the matching subscriptions when the message took its place.",
+                    "description": "Subscribers counts the matching subscriptions when the message took its place. It is absent\nin a cluster, where no node knows.",
                     "type": "integer",
                     "example": 2
                 },
@@ -1418,7 +1418,7 @@ const docTemplate = `{
                     "example": "4kq9zt2m-1042"
                 },
                 "subscribers": {
-                    "description": "Subscribers counts the matching subscriptions when the message took its place.",
+                    "description": "Subscribers counts the matching subscriptions when the message took its place. It is absent\nin a cluster, where no node knows.",
                     "type": "integer",
                     "example": 2
                 },

@@ -94,8 +94,8 @@ func api[T any](ctx context.Context, e *Engine, subject string, question any) (a
 // state is the stream at one moment, as its leader knows it.
 type state struct {
 	epoch string
-	// created is when the stream was made. It can have several epochs in its life.
-	created time.Time
+	// begin is the sequence that the epoch begins behind: a stream can have several in its life.
+	begin uint64
 	// first and last are the sequences of the first and the last message; last stays when that is
 	// removed. messages counts those that are left.
 	first, last, messages uint64
@@ -110,9 +110,8 @@ func (s state) id(sequence uint64) models.ID { return models.ID{Epoch: s.epoch, 
 
 // streamInfo is the part of JetStream's answer that matters.
 type streamInfo struct {
-	Config  streamConfig `json:"config"`
-	Created time.Time    `json:"created"`
-	State   struct {
+	Config streamConfig `json:"config"`
+	State  struct {
 		Messages uint64            `json:"messages"`
 		First    uint64            `json:"first_seq"`
 		Last     uint64            `json:"last_seq"`
@@ -133,10 +132,10 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 			return state{}, err
 		}
 		s.epoch, s.first, s.last, s.messages = info.Config.Metadata[metadataEpoch], info.State.First, info.State.Last, info.State.Messages
-		s.created = info.Created
 		if s.epoch == "" {
 			return state{}, errors.New("the stream has no epoch: it is not one of Fanfare's")
 		}
+		s.begin, _ = strconv.ParseUint(info.Config.Metadata[metadataBegin], 10, 64) // 0 without one
 		if s.subjects == nil {
 			s.subjects = info.State.Subjects
 		} else {

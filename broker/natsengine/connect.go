@@ -46,6 +46,7 @@ func (e *Engine) connect() (err error) {
 			if err != nil {
 				e.trouble.note("disconnected", err)
 			}
+			e.unverified.Store(true)
 			e.kick()
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {

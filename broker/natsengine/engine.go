@@ -42,6 +42,10 @@ type Engine struct {
 	// anchored is the number of the newest anchor.
 	anchored atomic.Int64
 	follower *follower
+	// answered and delivered are the newest messages that were. unverified tells that the log is not known to
+	// be the one that has them.
+	answered, delivered witness
+	unverified          atomic.Bool
 	// health is what the last look at the stream said.
 	health atomic.Pointer[error]
 
@@ -178,7 +182,7 @@ func (e *Engine) Position(ctx context.Context) (models.ID, error) {
 
 // Ready implements broker.Engine. It tells what was found within the last second.
 func (e *Engine) Ready(context.Context) error {
-	if !e.conn.IsConnected() {
+	if !e.conn.IsConnected() || e.unverified.Load() {
 		return errAway()
 	}
 	if err := e.disk.check(0); err != nil {
@@ -277,6 +281,12 @@ func (e *Engine) look(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if e.unverified.Load() {
+		if err := e.verify(ctx, s); err != nil {
+			return err
+		}
+		e.unverified.Store(false)
 	}
 	e.follower.check(was, s)
 	return e.anchor(ctx)

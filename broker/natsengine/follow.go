@@ -45,9 +45,8 @@ type follower struct {
 	tried func()
 
 	mu sync.Mutex
-	// at is the place up to which everything was delivered, made when its stream was created.
-	at      models.ID
-	created time.Time
+	// at is the place up to which everything was delivered.
+	at models.ID
 	// again has the follower begin again from where it is.
 	again context.CancelCauseFunc
 	// behind is where it was when it was found behind.
@@ -61,7 +60,7 @@ func newFollower() *follower { return &follower{skipped: rate.Sometimes{Interval
 func (f *follower) start(ctx context.Context, after models.ID) {
 	life, cancel := context.WithCancel(context.Background())
 	f.mu.Lock()
-	f.at, f.created, f.behind = after, time.Time{}, models.ID{}
+	f.at, f.behind = after, models.ID{}
 	f.mu.Unlock()
 	f.stopping, f.stopped = cancel, make(chan struct{})
 	tried := make(chan struct{})
@@ -107,7 +106,7 @@ func (f *follower) check(was models.ID, s state) {
 	case f.again == nil || f.waiting:
 		return
 	case was.Epoch == f.at.Epoch && (was.Epoch != s.epoch || was.Sequence > s.last):
-		f.again(errors.New("the log is another"))
+		f.again(errAnother())
 	case f.at.Sequence >= s.last:
 		f.behind = models.ID{}
 	case f.behind != f.at:
@@ -196,41 +195,27 @@ func (f *follower) locate(ctx context.Context) (models.ID, error) {
 	if err != nil {
 		return models.ID{}, err
 	}
-	f.mu.Lock()
-	at, created := f.at, f.created
-	if f.created.IsZero() {
-		f.created, created = s.created, s.created
+	at := f.place()
+	if at.Epoch != s.epoch {
+		return f.move(s.id(s.begin)), nil
 	}
-	f.mu.Unlock()
-	switch {
-	case at.Epoch != s.epoch && created.Equal(s.created):
-		// The log goes on as another, since it had lost some of its end. What came of it since is missing.
-		return f.move(s.id(s.last), s.created, true)
-	case at.Epoch != s.epoch:
-		return f.move(s.id(0), s.created, true)
-	case at.Sequence > s.last:
-		// The stream has lost its end, and is about to give its places to others.
-		if err := e.beginEpoch(ctx, s.epoch, "the stream has lost its newest messages"); err != nil {
-			return models.ID{}, err
-		}
-		return models.ID{}, errors.New("the log is another")
-	case at.Sequence == s.last:
-		return at, nil
+	if err := e.verify(ctx, s); err != nil || at.Sequence == s.last {
+		return at, err
 	}
 	_, found, err := e.leaderMessage(ctx, map[string]any{"seq": at.Sequence + 1, "next_by_subj": ">"})
 	if err != nil || found {
 		return at, err
 	}
-	return f.move(s.id(s.last), s.created, true) // all of it was removed
+	return f.move(s.id(s.last)), nil // all of it was removed
 }
 
-// move goes on to a place with nothing to deliver.
-func (f *follower) move(to models.ID, created time.Time, gap bool) (models.ID, error) {
-	f.engine.sink.Deliver(broker.Batch{Gap: gap, Reached: to})
+// move goes on to a place: what lies before it is lost.
+func (f *follower) move(to models.ID) models.ID {
+	f.engine.sink.Deliver(broker.Batch{Gap: true, Reached: to})
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.at, f.created = to, created
-	return to, nil
+	f.at = to
+	return to
 }
 
 // createConsumer makes a consumer of everything from a sequence on, which pushes to an inbox. It keeps
@@ -263,8 +248,10 @@ type following struct {
 	epoch    string
 	// reached is the sequence of the last message of the stream that came, received how many came.
 	reached, received uint64
-	batch             broker.Batch
-	size              int
+	// newest is when that was stored.
+	newest time.Time
+	batch  broker.Batch
+	size   int
 	// credit is where the server has to be told that all so far was taken, so that it sends more.
 	credit string
 }
@@ -288,7 +275,7 @@ func (r *following) take(ctx context.Context, m *nats.Msg) error {
 		}
 		r.batch.Gap = true // what is missing was removed before it came
 	}
-	r.reached = sequence
+	r.reached, r.newest = sequence, meta.Timestamp
 	message := r.follower.engine.codec.decode(stored{m.Subject, m.Header, m.Data, sequence, meta.Timestamp}, r.epoch)
 	switch {
 	case message == nil && strings.HasPrefix(m.Subject, r.follower.engine.codec.prefix):
@@ -329,6 +316,7 @@ func (r *following) flush(ctx context.Context) error {
 		if err := r.follower.deliver(ctx, r.batch); err != nil {
 			return err
 		}
+		r.follower.engine.delivered.saw(r.batch.Reached, r.newest, "")
 		r.batch, r.size = broker.Batch{Messages: r.batch.Messages[:0]}, 0
 	}
 	if r.credit == "" {

@@ -22,6 +22,9 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	if len(draft.Data) > e.codec.maxData {
 		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "a message's data has at most %d bytes as JSON text", e.codec.maxData)
 	}
+	if e.unverified.Load() {
+		return models.Receipt{}, errAway()
+	}
 	// It takes room as if it were delivered from here, so that who publishes faster than this node
 	// delivers is told.
 	batch := broker.Batch{Messages: []*models.Message{{Data: draft.Data}}}
@@ -60,6 +63,9 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 		}
 	}
 	e.known.raise(receipt.ID)
+	if !a.Duplicate {
+		e.answered.saw(receipt.ID, time.Time{}, m.Header.Get(headerStamp))
+	}
 	if e.server != nil {
 		n := e.sink.Subscriptions(draft.Topic)
 		receipt.Subscribers = &n

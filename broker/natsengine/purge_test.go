@@ -1,6 +1,7 @@
 package natsengine_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -42,13 +43,16 @@ func publish(t testing.TB, engine *natsengine.Engine, draft models.Draft) models
 // request asks a NATS server for something, and gives what it says.
 func request(t testing.TB, conn *nats.Conn, subject string, question any) string {
 	t.Helper()
-	text, err := json.Marshal(question)
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	if question != nil {
+		var err error
+		if text, err = json.Marshal(question); err != nil {
+			t.Fatal(err)
+		}
 	}
 	answer, err := conn.Request(subject, text, time.Minute)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || bytes.Contains(answer.Data, []byte(`"error":`)) {
+		t.Fatalf("%s: %s, %v", subject, answer.Data, err)
 	}
 	return string(answer.Data)
 }

@@ -61,7 +61,7 @@ func (e *Engine) read(ctx context.Context, query broker.Query) (broker.Stretch, 
 		return broker.Stretch{}, err
 	}
 	if end.epoch != begin.epoch {
-		return broker.Stretch{}, errors.New("the log is another")
+		return broker.Stretch{}, errAnother()
 	}
 	lost, err := e.isLost(ctx, query, of, end)
 	if err != nil {

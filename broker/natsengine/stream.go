@@ -7,14 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"fanfare/models"
 )
 
-// metadataEpoch is where the stream keeps its epoch.
-const metadataEpoch = "fanfare-epoch"
+// metadataEpoch is where the stream keeps its epoch, metadataBegin the sequence behind which that begins.
+const (
+	metadataEpoch = "fanfare-epoch"
+	metadataBegin = "fanfare-epoch-begin"
+)
 
 // minWindow is the shortest window for duplicates that JetStream has.
 const minWindow = 100 * time.Millisecond
@@ -129,7 +133,7 @@ func (e *Engine) beginEpoch(ctx context.Context, old string, why string) error {
 	}
 	epoch := newEpoch()
 	metadata := info.Config.Metadata
-	metadata[metadataEpoch] = epoch
+	metadata[metadataEpoch], metadata[metadataBegin] = epoch, strconv.FormatUint(info.State.Last, 10)
 	e.options.Logger.Warn("new_epoch", "stream", e.options.Stream, "old", old, "new", epoch, "reason", why)
 	return e.updateStream(ctx, map[string]any{"metadata": metadata})
 }

@@ -4,6 +4,7 @@ package natstest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -171,6 +172,24 @@ func (s *Server) Kill() {
 	_ = s.process.Wait()
 	_ = s.stdin.Close()
 	s.process = nil
+}
+
+// Save copies the store of a server that does not run.
+func (s *Server) Save() (dir string) {
+	s.t.Helper()
+	dir = filepath.Join(s.t.TempDir(), "copy")
+	if err := os.CopyFS(dir, os.DirFS(s.settings.Dir)); err != nil {
+		s.t.Fatal(err)
+	}
+	return dir
+}
+
+// Restore puts a copy in the place of the store of a server that does not run.
+func (s *Server) Restore(dir string) {
+	s.t.Helper()
+	if err := errors.Join(os.RemoveAll(s.settings.Dir), os.CopyFS(s.settings.Dir, os.DirFS(dir))); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // Pause stops it where it is, as if it were cut off, until Resume.
