@@ -3,6 +3,7 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -270,6 +271,9 @@ func (m *mover) move() error {
 	}
 }
 
+// errNotRecovered is what a listener complains of.
+var errNotRecovered = errors.New("recovered is false, and nothing was lost")
+
 // listen takes some frames.
 func (m *mover) listen(l listening, frames int) (done bool, err error) {
 	caughtUp := false
@@ -281,7 +285,7 @@ func (m *mover) listen(l listening, frames int) (done bool, err error) {
 		switch f.Type {
 		case "ack":
 			if !*f.Recovered {
-				return false, fmt.Errorf("nothing was lost: %+v", f)
+				return false, fmt.Errorf("%w: %+v", errNotRecovered, f)
 			}
 			continue
 		case "caught_up":
