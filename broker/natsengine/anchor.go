@@ -53,9 +53,11 @@ type ack struct {
 
 // store has a message stored, and returns when it is.
 func (e *Engine) store(ctx context.Context, m *nats.Msg) (ack, error) {
-	if err := e.disk.check(len(m.Data)); err != nil {
+	size := m.Size()
+	if err := e.guard.admit(size); err != nil {
 		return ack{}, err
 	}
+	defer e.guard.leave(size)
 	reply, err := e.request(ctx, m)
 	if err != nil {
 		return ack{}, err

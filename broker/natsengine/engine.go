@@ -1,10 +1,10 @@
 package natsengine
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -38,7 +38,7 @@ type Engine struct {
 	// Safe for concurrent use.
 	known   known
 	trouble trouble
-	disk    disk
+	guard   guard
 	// anchored is the number of the newest anchor.
 	anchored atomic.Int64
 	follower *follower
@@ -77,7 +77,7 @@ func New(ctx context.Context, options Options) (_ *Engine, err error) {
 		if e.server, err = startServer(options); err != nil {
 			return nil, err
 		}
-		e.disk.store = e.server.store
+		e.guard.watch(e.server, options)
 	}
 	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.free())
@@ -117,7 +117,10 @@ func (e *Engine) begin(ctx context.Context) error {
 		skew:    e.options.window() / 2,
 		stream:  e.options.Stream,
 	}
-	return e.anchor(ctx)
+	if err := e.anchor(ctx); err != nil && e.guard.check() == nil {
+		return err
+	}
+	return nil
 }
 
 // beginLife begins a new epoch if the last life of the store may have lost what it had answered.
@@ -131,7 +134,42 @@ func (e *Engine) beginLife(ctx context.Context) error {
 			return err
 		}
 	}
-	return e.server.store.begin(e.options.SyncAlways)
+	return e.tend(ctx)
+}
+
+// tend opens the log of the server in this process for messages, or closes it if it cannot be written to.
+func (e *Engine) tend(ctx context.Context) error {
+	broken := e.server.broken()
+	if broken != nil {
+		e.guard.close(broken)
+	}
+	if isOpen, hasRoom := e.guard.isOpen(); isOpen || !hasRoom {
+		return nil
+	}
+	// The store has to say that messages are answered from now on, and shows that it can be written to.
+	if err := e.server.store.begin(e.options.SyncAlways); err != nil {
+		return err
+	}
+	if broken != nil {
+		if err := e.server.revive(); err != nil {
+			return explain("the log cannot be opened again", err)
+		}
+	}
+	if err := e.checkEnd(ctx); err != nil {
+		return err
+	}
+	e.guard.open()
+	return nil
+}
+
+// checkEnd begins a new epoch if the log has lost places that were known.
+func (e *Engine) checkEnd(ctx context.Context) error {
+	was := e.known.get()
+	s, err := e.state(ctx, "")
+	if err == nil && was.Epoch == s.epoch && was.Sequence > s.last {
+		err = e.beginEpoch(ctx, s.epoch, "the log has lost its newest messages")
+	}
+	return err
 }
 
 // key is what signs: the secret that all nodes have, or that of the store, or else what who can read the
@@ -168,6 +206,9 @@ func (e *Engine) Start(_ context.Context, sink broker.Sink) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.stop = cancel
 	e.watching.Go(func() { e.watch(ctx) })
+	if e.server != nil {
+		e.watching.Go(func() { e.guard.run(ctx) })
+	}
 	return nil
 }
 
@@ -185,7 +226,7 @@ func (e *Engine) Ready(context.Context) error {
 	if !e.conn.IsConnected() || e.unverified.Load() {
 		return errAway()
 	}
-	if err := e.disk.check(0); err != nil {
+	if err := e.guard.check(); err != nil {
 		return err
 	}
 	return *e.health.Load()
@@ -269,6 +310,10 @@ func (e *Engine) watch(ctx context.Context) {
 func (e *Engine) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*watchInterval)
 	defer cancel()
+	var tended error
+	if e.server != nil {
+		tended = e.tend(ctx)
+	}
 	was := e.follower.place()
 	s, err := e.state(ctx, "")
 	if isCode(err, errCodeNoStream) {
@@ -289,51 +334,8 @@ func (e *Engine) look(ctx context.Context) error {
 		e.unverified.Store(false)
 	}
 	e.follower.check(was, s)
+	if refusal := e.guard.check(); tended != nil || refusal != nil {
+		return cmp.Or(tended, refusal)
+	}
 	return e.anchor(ctx)
-}
-
-// disk keeps the server in this process from filling its disk: JetStream gives up altogether then, also
-// for those who read. Its methods may be called concurrently.
-type disk struct {
-	// store is nil if the disks are somebody else's. Set by New, never changed.
-	store *store
-
-	mu sync.Mutex
-	// looked is when the disk was looked at, written what has come since then, full what was found.
-	looked  time.Time
-	written int
-	full    error
-	free    func(path string) (uint64, error) // nil for free
-}
-
-const (
-	// diskReserve is what is left free, in bytes, and diskLook how much is written, and how long, without
-	// another look.
-	diskReserve  = 64 << 20
-	diskLook     = 1 << 20
-	diskInterval = 100 * time.Millisecond
-)
-
-// check fails if there is no room for so many bytes.
-func (d *disk) check(size int) error {
-	if d.store == nil {
-		return nil
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.written += size; d.written < diskLook && time.Since(d.looked) < diskInterval {
-		return d.full
-	}
-	d.looked, d.written, d.full = time.Now(), 0, nil
-	space := free
-	if d.free != nil {
-		space = d.free
-	}
-	switch bytes, err := space(d.store.dir); {
-	case err != nil:
-		d.full = fmt.Errorf("the disk of the log cannot be looked at: %w", err)
-	case bytes < diskReserve:
-		d.full = &models.Error{Code: models.CodeEngineUnavailable, Message: "the disk of the log is full", RetryAfter: time.Second}
-	}
-	return d.full
 }

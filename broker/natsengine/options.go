@@ -48,6 +48,9 @@ type Options struct {
 	PublishWait time.Duration
 	// Logger gets what operators have to know.
 	Logger *slog.Logger
+
+	// space tells the bytes that are free for this process where a path is; nil for free. Tests set it.
+	space func(path string) (uint64, error)
 }
 
 // TLS names files in PEM. All are optional.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -30,6 +31,8 @@ type embeddedServer struct {
 	server   *server.Server
 	store    *store
 	password string
+	// config is that of JetStream.
+	config server.JetStreamConfig
 }
 
 // startServer starts a server on a store.
@@ -53,6 +56,8 @@ func startServer(o Options) (*embeddedServer, error) {
 		s.server.Shutdown()
 		return nil, errors.Join(fmt.Errorf("the store %s cannot be opened: %s", o.StoreDir, problems.last()), opened.close(false))
 	}
+	s.config = *s.server.JetStreamConfig()
+	s.config.StoreDir = filepath.Dir(s.config.StoreDir) // it appends its own
 	return s, nil
 }
 
@@ -115,6 +120,39 @@ func guestPermissions(o Options) *server.Permissions {
 		Publish:   &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>", direct, direct + ".>"}},
 		Subscribe: &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>"}},
 	}
+}
+
+// takeMessages has the server take messages, or refuse all, whoever they come from.
+func (s *embeddedServer) takeMessages(take bool) {
+	limits := server.JetStreamAccountLimits{
+		MaxMemory: -1, MaxStore: 0, MaxStreams: -1, MaxConsumers: -1, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1,
+	}
+	if take {
+		limits.MaxStore = -1
+	}
+	// Without JetStream it takes none.
+	_ = s.server.GlobalAccount().UpdateJetStreamLimits(map[string]server.JetStreamAccountLimits{"": limits})
+}
+
+// broken tells why the log takes nothing more, if it has failed to write.
+func (s *embeddedServer) broken() error {
+	if !s.server.JetStreamEnabled() {
+		return errors.New("JetStream is disabled")
+	}
+	health := s.server.Healthz(&server.HealthzOptions{})
+	if health.StatusCode == http.StatusServiceUnavailable {
+		return errors.New(health.Error)
+	}
+	return nil
+}
+
+// revive closes and opens the log: what could not write may.
+func (s *embeddedServer) revive() error {
+	if err := s.server.ShutdownJetStream(); err != nil {
+		return err
+	}
+	config := s.config
+	return s.server.EnableJetStream(&config)
 }
 
 func (s *embeddedServer) connectOptions() []nats.Option {

@@ -18,8 +18,9 @@ const storeFile = "fanfare.json"
 type store struct {
 	dir  string
 	lock *os.File
-	// record is that of this life.
+	// record is that of this life, once it has begun, and before that of the last.
 	record storeRecord
+	begun  bool
 	// torn tells that the machine stopped while the last life wrote, or after it without having all on its
 	// disk: messages that were answered may be lost.
 	torn bool
@@ -62,13 +63,14 @@ func openStore(dir string) (*store, error) {
 
 // begin says that from now on messages are answered, which are on the disk at once, or some time later.
 func (s *store) begin(sync bool) error {
+	s.begun = true
 	s.record.Boot, s.record.Safe = bootID(), sync
 	return s.write()
 }
 
 // close gives the directory back. If all has gone well, everything is on the disk before that.
 func (s *store) close(safe bool) (err error) {
-	if safe {
+	if safe && s.begun {
 		if err = syncAll(s.dir); err == nil {
 			s.record.Safe = true
 			err = s.write()
@@ -90,7 +92,7 @@ func (s *store) write() error {
 	}
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(name+".new"))
 	}
 	if err := os.Rename(name+".new", name); err != nil {
 		return err
