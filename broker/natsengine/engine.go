@@ -148,7 +148,7 @@ func (e *Engine) tend(ctx context.Context) error {
 	}
 	// The store has to say that messages are answered from now on, and shows that it can be written to.
 	if err := e.server.store.begin(e.options.SyncAlways); err != nil {
-		return err
+		return explain("nats.store_dir cannot be written to", err)
 	}
 	if broken != nil {
 		if err := e.server.revive(); err != nil {

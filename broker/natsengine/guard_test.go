@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -247,3 +249,17 @@ func isRefusal(answer []byte) bool { return bytes.Contains(answer, []byte(`"erro
 
 // quiet is for engines that have something to complain of.
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// TestListenTaken: a server whose address is somebody else's says so, and ends.
+func TestListenTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close() //nolint:errcheck // nothing was sent
+	options := embedded(t, t.TempDir(), enginetest.Generous())
+	options.Listen, options.Logger = taken.Addr().String(), quiet()
+	if _, err := natsengine.New(t.Context(), options); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("the address is somebody else's: %v", err)
+	}
+}

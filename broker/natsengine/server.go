@@ -20,6 +20,8 @@ import (
 const (
 	// serverPatience is how long the server in this process may take to start: it reads its store.
 	serverPatience = 2 * time.Minute
+	// startLook is how often it is looked at meanwhile.
+	startLook = 100 * time.Millisecond
 	// ownUser is whom the engine comes as, guestUser everybody else.
 	ownUser, guestUser = "fanfare-node", "fanfare"
 	// maxPayload is the largest message that NATS has, in bytes.
@@ -37,9 +39,10 @@ type embeddedServer struct {
 
 // startServer starts a server on a store.
 func startServer(o Options) (*embeddedServer, error) {
+	wrap := func(err error) error { return fmt.Errorf("nats.store_dir %s: %w", o.StoreDir, err) }
 	opened, err := openStore(o.StoreDir)
 	if err != nil {
-		return nil, err
+		return nil, wrap(err)
 	}
 	s := &embeddedServer{store: opened, password: rand.Text()}
 	options, err := s.options(o)
@@ -49,16 +52,32 @@ func startServer(o Options) (*embeddedServer, error) {
 	if s.server, err = server.NewServer(options); err != nil {
 		return nil, errors.Join(err, opened.close(false))
 	}
-	problems := &serverLog{logger: o.Logger}
+	problems := &serverLog{logger: o.Logger, fatal: make(chan string, 1)}
 	s.server.SetLoggerV2(problems, false, false, false)
 	s.server.Start()
-	if !s.server.ReadyForConnections(serverPatience) || !s.server.JetStreamEnabled() {
+	if err := s.awaitStart(problems.fatal); err != nil {
 		s.server.Shutdown()
-		return nil, errors.Join(fmt.Errorf("the store %s cannot be opened: %s", o.StoreDir, problems.last()), opened.close(false))
+		return nil, errors.Join(wrap(fmt.Errorf("its NATS server cannot start: %w", err)), opened.close(false))
 	}
 	s.config = *s.server.JetStreamConfig()
 	s.config.StoreDir = filepath.Dir(s.config.StoreDir) // it appends its own
 	return s, nil
+}
+
+// awaitStart waits until the server lets clients in, or says why it never will.
+func (s *embeddedServer) awaitStart(fatal <-chan string) error {
+	for end := time.Now().Add(serverPatience); time.Now().Before(end); {
+		ready := s.server.ReadyForConnections(startLook)
+		select {
+		case text := <-fatal:
+			return errors.New(text)
+		default:
+		}
+		if ready {
+			return nil
+		}
+	}
+	return errors.New("it takes too long")
 }
 
 func (s *embeddedServer) options(o Options) (*server.Options, error) {
@@ -169,10 +188,9 @@ func (s *embeddedServer) close() error {
 // serverLog logs what the server in this process has to complain of.
 type serverLog struct {
 	logger *slog.Logger
-	worst  lastText
+	// fatal gets the first reason why it does not start.
+	fatal chan string
 }
-
-func (l *serverLog) last() string { return l.worst.get() }
 
 // Noticef implements server.Logger, as do the others.
 func (l *serverLog) Noticef(string, ...any) {}
@@ -183,8 +201,14 @@ func (l *serverLog) Warnf(format string, args ...any) { l.log(slog.LevelWarn, fo
 // Errorf implements server.Logger.
 func (l *serverLog) Errorf(format string, args ...any) { l.log(slog.LevelError, format, args) }
 
-// Fatalf implements server.Logger. The process goes on: the log is away then.
-func (l *serverLog) Fatalf(format string, args ...any) { l.log(slog.LevelError, format, args) }
+// Fatalf implements server.Logger. The process goes on, or ends in order.
+func (l *serverLog) Fatalf(format string, args ...any) {
+	l.log(slog.LevelError, format, args)
+	select {
+	case l.fatal <- fmt.Sprintf(format, args...):
+	default:
+	}
+}
 
 // Debugf implements server.Logger.
 func (l *serverLog) Debugf(string, ...any) {}
@@ -193,7 +217,5 @@ func (l *serverLog) Debugf(string, ...any) {}
 func (l *serverLog) Tracef(string, ...any) {}
 
 func (l *serverLog) log(level slog.Level, format string, args []any) {
-	text := fmt.Sprintf(format, args...)
-	l.worst.set(text)
-	l.logger.Log(context.Background(), level, "nats", "text", text)
+	l.logger.Log(context.Background(), level, "nats", "text", fmt.Sprintf(format, args...))
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 )
 
 // storeFile is what the engine itself has in a store's directory, beside what is the server's.
@@ -39,11 +38,11 @@ type storeRecord struct {
 // openStore takes a directory for this process, and makes it if it is not there.
 func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the store cannot be made: %w", err)
+		return nil, fmt.Errorf("it cannot be made: %w", err)
 	}
 	lock, err := lockFile(filepath.Join(dir, "fanfare.lock"))
 	if err != nil {
-		return nil, fmt.Errorf("the store %s cannot be had for this process alone: %w", dir, err)
+		return nil, fmt.Errorf("it cannot be had for this process alone: %w", err)
 	}
 	s := &store{dir: dir, lock: lock}
 	text, err := os.ReadFile(filepath.Join(dir, storeFile)) //nolint:gosec // the configuration names it
@@ -116,22 +115,4 @@ func syncFile(path string) error {
 		return err
 	}
 	return errors.Join(file.Sync(), file.Close())
-}
-
-// lastText is a text that the last who sets it leaves behind. Its methods may be called concurrently.
-type lastText struct {
-	mu   sync.Mutex
-	text string
-}
-
-func (l *lastText) set(text string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text = text
-}
-
-func (l *lastText) get() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text
 }
