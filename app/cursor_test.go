@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"fanfare/models"
 )
@@ -27,10 +28,13 @@ type listening interface {
 
 // listened is any frame, and the cursor that comes with it, if one does.
 type listened struct {
-	Type      string       `json:"type"`
-	ID        models.ID    `json:"id"`
-	Topic     models.Topic `json:"topic"`
-	Recovered *bool        `json:"recovered"`
+	Type      string         `json:"type"`
+	ID        models.ID      `json:"id"`
+	Topic     models.Topic   `json:"topic"`
+	Data      jsontext.Value `json:"data"`
+	From      string         `json:"from"`
+	Encoding  string         `json:"encoding"`
+	Recovered *bool          `json:"recovered"`
 }
 
 // transports are all the ways to listen to topics since an id.

@@ -213,18 +213,17 @@ func (e *Engine) direct(ctx context.Context, filter string, from uint64, count, 
 	if err != nil {
 		return bunch{}, err
 	}
-	inbox := e.conn.NewInbox()
-	answers, err := e.conn.SubscribeSync(inbox)
+	answers, err := e.openInbox(count + 1)
 	if err != nil {
 		return bunch{}, err
 	}
-	defer func() { _ = answers.Unsubscribe() }()
-	if err := e.conn.PublishRequest("$JS.API.DIRECT.GET."+e.options.Stream, inbox, question); err != nil {
+	defer answers.close()
+	if err := e.conn.PublishRequest("$JS.API.DIRECT.GET."+e.options.Stream, answers.subject, question); err != nil {
 		return bunch{}, err
 	}
 	var b bunch
 	for {
-		m, err := answers.NextMsgWithContext(ctx)
+		m, err := answers.next(ctx, e.options.PublishWait)
 		if err != nil {
 			return bunch{}, err
 		}

@@ -26,6 +26,9 @@ const (
 	// maxBatch and maxBatchSize bound what is delivered at a time: messages, and bytes of payload.
 	maxBatch     = 512
 	maxBatchSize = 1 << 20
+	// maxIncoming is how many messages may wait to be taken, 8 bytes each. Flow control has up to 32 MiB of
+	// them under way.
+	maxIncoming = 256 << 10
 	// consumerLife is how long a consumer stays that nobody listens to.
 	consumerLife = 10 * time.Second
 )
@@ -152,34 +155,29 @@ func (f *follower) follow(ctx context.Context) error {
 		return err
 	}
 	e := f.engine
-	inbox := e.conn.NewInbox()
-	incoming, err := e.conn.SubscribeSync(inbox)
+	inbox, err := e.openInbox(maxIncoming)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = incoming.Unsubscribe() }()
-	defer context.AfterFunc(ctx, func() { _ = incoming.Unsubscribe() })()
+	defer inbox.close()
 	name := "fanfare-" + nuid.Next()
-	if err := e.createConsumer(ctx, name, inbox, at.Sequence+1); err != nil {
+	if err := e.createConsumer(ctx, name, inbox.subject, at.Sequence+1); err != nil {
 		return explain("the consumer cannot be made", err)
 	}
 	f.tried()
 	defer func() { _ = e.conn.Publish("$JS.API.CONSUMER.DELETE."+e.options.Stream+"."+name, nil) }()
 	run := &following{follower: f, epoch: at.Epoch, reached: at.Sequence}
 	for {
-		m, err := incoming.NextMsg(maxSilence)
+		m, err := inbox.next(ctx, maxSilence)
 		if err != nil {
 			return explain("the consumer is silent", err)
 		}
-		for {
+		for ; m != nil; m = inbox.waiting() {
 			if err := run.take(ctx, m); err != nil {
 				return err
 			}
-			if waiting, _, err := incoming.Pending(); err != nil || waiting == 0 || run.isFull() {
+			if run.isFull() {
 				break
-			}
-			if m, err = incoming.NextMsg(maxSilence); err != nil {
-				return err
 			}
 		}
 		if err := run.flush(ctx); err != nil {
