@@ -39,7 +39,7 @@ func (e *Engine) keep(ctx context.Context, name string, payload []byte, header n
 	for key, values := range header {
 		m.Header[key] = values
 	}
-	_, err := e.store(ctx, m)
+	_, err := e.store(ctx, e.conn, m)
 	return err
 }
 
@@ -52,13 +52,13 @@ type ack struct {
 }
 
 // store has a message stored, and returns when it is.
-func (e *Engine) store(ctx context.Context, m *nats.Msg) (ack, error) {
+func (e *Engine) store(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
 	size := m.Size()
 	if err := e.guard.admit(size); err != nil {
 		return ack{}, err
 	}
 	defer e.guard.leave(size)
-	reply, err := e.request(ctx, m)
+	reply, err := e.request(ctx, conn, m)
 	if err != nil {
 		return ack{}, err
 	}

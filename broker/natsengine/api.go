@@ -58,13 +58,13 @@ func errAway() error {
 }
 
 // request asks something of the server, and does not wait for longer than the engine's patience.
-func (e *Engine) request(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	if !e.conn.IsConnected() {
+func (e *Engine) request(ctx context.Context, conn *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	if !conn.IsConnected() {
 		return nil, nats.ErrDisconnected
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.options.PublishWait)
 	defer cancel()
-	return e.conn.RequestMsgWithContext(ctx, m)
+	return conn.RequestMsgWithContext(ctx, m)
 }
 
 // api asks JetStream's API, whose answers come from the leader: of the stream, or of all streams.
@@ -75,7 +75,7 @@ func api[T any](ctx context.Context, e *Engine, subject string, question any) (a
 			return answer, err
 		}
 	}
-	reply, err := e.request(ctx, m)
+	reply, err := e.request(ctx, e.conn, m)
 	if err != nil {
 		return answer, err
 	}

@@ -59,7 +59,13 @@ func (e *Engine) connect() (err error) {
 		}),
 	}
 	if e.server != nil {
-		e.conn, err = nats.Connect("", append(options, e.server.connectOptions()...)...)
+		if e.conn, err = nats.Connect("", append(options, e.server.connectOptions(ownUser)...)...); err != nil {
+			return err
+		}
+		e.voice = e.conn
+		if e.options.Listen != "" {
+			e.voice, err = nats.Connect("", append(options, e.server.connectOptions(voiceUser)...)...)
+		}
 		return err
 	}
 	o := e.options
@@ -73,6 +79,7 @@ func (e *Engine) connect() (err error) {
 		options = append(options, nats.ClientCert(o.TLS.CertFile, o.TLS.KeyFile))
 	}
 	e.conn, err = nats.Connect(strings.Join(o.URLs, ","), options...)
+	e.voice = e.conn
 	return err
 }
 

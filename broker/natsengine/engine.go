@@ -31,6 +31,7 @@ type Engine struct {
 	node    string
 	server  *embeddedServer // nil with a cluster
 	conn    *nats.Conn
+	voice   *nats.Conn // publishes to topics
 	// Set by New, never changed once Start has been called.
 	codec codec
 	sink  broker.Sink
@@ -259,8 +260,10 @@ func (e *Engine) Close() error {
 
 // free gives back what New has taken.
 func (e *Engine) free() error {
-	if e.conn != nil {
-		e.conn.Close()
+	for _, conn := range []*nats.Conn{e.voice, e.conn} {
+		if conn != nil {
+			conn.Close()
+		}
 	}
 	if e.server != nil {
 		return e.server.close()

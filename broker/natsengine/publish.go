@@ -37,10 +37,10 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	if err != nil {
 		return models.Receipt{}, err
 	}
-	a, err := e.store(ctx, m)
+	a, err := e.store(ctx, e.voice, m)
 	for isCode(err, errCodeDuplicateBusy) && ctx.Err() == nil {
 		time.Sleep(busyPause)
-		a, err = e.store(ctx, m)
+		a, err = e.store(ctx, e.voice, m)
 	}
 	if isCode(err, errCodeTooLarge) {
 		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "the message is larger than the log takes")

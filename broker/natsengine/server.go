@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -22,8 +23,9 @@ const (
 	serverPatience = 2 * time.Minute
 	// startLook is how often it is looked at meanwhile.
 	startLook = 100 * time.Millisecond
-	// ownUser is whom the engine comes as, guestUser everybody else.
-	ownUser, guestUser = "fanfare-node", "fanfare"
+	// ownUser is whom the engine comes as, voiceUser whom it publishes as so that guests hear it, and guestUser
+	// everybody else.
+	ownUser, voiceUser, guestUser = "fanfare-node", "fanfare-voice", "fanfare"
 	// maxPayload is the largest message that NATS has, in bytes.
 	maxPayload = 64 << 20
 )
@@ -35,6 +37,8 @@ type embeddedServer struct {
 	password string
 	// config is that of JetStream.
 	config server.JetStreamConfig
+	// room is the account of guests, once there can be some.
+	room atomic.Pointer[server.Account]
 }
 
 // startServer starts a server on a store.
@@ -61,6 +65,12 @@ func startServer(o Options) (*embeddedServer, error) {
 	}
 	s.config = *s.server.JetStreamConfig()
 	s.config.StoreDir = filepath.Dir(s.config.StoreDir) // it appends its own
+	if o.Listen != "" {
+		if err := s.openGuestRoom(o.Prefix); err != nil {
+			s.server.Shutdown()
+			return nil, errors.Join(err, opened.close(false))
+		}
+	}
 	return s, nil
 }
 
@@ -90,7 +100,7 @@ func (s *embeddedServer) options(o Options) (*server.Options, error) {
 		SyncAlways:                 o.SyncAlways,
 		MaxPayload:                 int32(min(o.MessageSize+headerSpace, maxPayload)), //nolint:gosec // it fits
 		NoSigs:                     true,
-		CustomClientAuthentication: doorman{own: s.password, guests: o.Password, permissions: guestPermissions(o)},
+		CustomClientAuthentication: doorman{server: s, password: o.Password, permissions: guestPermissions(o)},
 	}
 	if o.Listen != "" {
 		host, port, err := net.SplitHostPort(o.Listen)
@@ -108,37 +118,58 @@ func (s *embeddedServer) options(o Options) (*server.Options, error) {
 	return options, nil
 }
 
+// openGuestRoom makes the account of other NATS clients. JetStream is in another one, since it would answer them at
+// whatever subject they ask it to, also where they may not publish: a message with the reply $JS.API.STREAM.PURGE.X
+// empties the stream X. All that comes out of their account is messages to topics, and their answers come back.
+func (s *embeddedServer) openGuestRoom(prefix string) error {
+	room, err := s.server.RegisterAccount("guests")
+	if err != nil {
+		return err
+	}
+	topics, log := prefix+".>", s.server.GlobalAccount()
+	if err := log.AddServiceExport(topics, []*server.Account{room}); err != nil {
+		return err
+	}
+	if err := room.AddServiceImport(log, topics, topics); err != nil {
+		return err
+	}
+	s.room.Store(room)
+	return nil
+}
+
 // doorman lets the engine in, and guests with their permissions. It implements server.Authentication.
 type doorman struct {
-	// own is the password of the engine, guests that of all others, if they need one.
-	own, guests string
+	server *embeddedServer
+	// password is that of guests, if they need one.
+	password    string
 	permissions *server.Permissions
 }
 
 // Check implements server.Authentication.
 func (d doorman) Check(c server.ClientAuthentication) bool {
-	shown := c.GetOpts()
+	shown, room := c.GetOpts(), d.server.room.Load()
 	is := func(user, password string) bool {
 		return shown.Username == user && subtle.ConstantTimeCompare([]byte(shown.Password), []byte(password)) == 1
 	}
 	switch {
-	case is(ownUser, d.own):
+	case is(ownUser, d.server.password):
 		c.RegisterUser(&server.User{Username: ownUser})
-	case d.guests == "" || is(guestUser, d.guests):
-		c.RegisterUser(&server.User{Username: guestUser, Permissions: d.permissions})
+	case room == nil:
+		return false
+	case is(voiceUser, d.server.password):
+		c.RegisterUser(&server.User{Username: voiceUser, Account: room})
+	case d.password == "" || is(guestUser, d.password):
+		c.RegisterUser(&server.User{Username: guestUser, Account: room, Permissions: d.permissions})
 	default:
 		return false
 	}
 	return true
 }
 
-// guestPermissions lets other NATS clients publish and listen to topics, and read the log.
+// guestPermissions lets other NATS clients publish and listen to topics.
 func guestPermissions(o Options) *server.Permissions {
-	direct := "$JS.API.DIRECT.GET." + o.Stream
-	return &server.Permissions{
-		Publish:   &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>", direct, direct + ".>"}},
-		Subscribe: &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>"}},
-	}
+	allowed := &server.SubjectPermission{Allow: []string{o.Prefix + ".>", "_INBOX.>"}}
+	return &server.Permissions{Publish: allowed, Subscribe: allowed}
 }
 
 // takeMessages has the server take messages, or refuse all, whoever they come from.
@@ -174,8 +205,8 @@ func (s *embeddedServer) revive() error {
 	return s.server.EnableJetStream(&config)
 }
 
-func (s *embeddedServer) connectOptions() []nats.Option {
-	return []nats.Option{nats.InProcessServer(s.server), nats.UserInfo(ownUser, s.password)}
+func (s *embeddedServer) connectOptions(user string) []nats.Option {
+	return []nats.Option{nats.InProcessServer(s.server), nats.UserInfo(user, s.password)}
 }
 
 // close ends the server, and has everything on the disk.
