@@ -34,7 +34,8 @@ type NATSConfig struct {
 	// Embedded runs a NATS server in this process. Default false.
 	Embedded bool `koanf:"embedded"`
 
-	// StoreDir is the directory of its log, of this process alone. Default fanfare-data.
+	// StoreDir is the directory of its log, of this process alone. 64 MiB of its disk are left free: with less,
+	// publishes are refused. Default fanfare-data.
 	StoreDir string `koanf:"store_dir"`
 
 	// Sync is os or always: whether messages that were answered survive a loss of power. Default os.

@@ -96,6 +96,37 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// TestKeysAfterKill: a key of before kill -9 is known within its window, with its receipt and what it was for, and
+// behind it is as good as new.
+func TestKeysAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	s := startStored(t, dir)
+	first, err := s.offerKey("a", "1", "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kill()
+
+	s = startStored(t, dir)
+	again, err := s.offerKey("a", "1", "k")
+	if err != nil || !again.Duplicate || again.ID != first.ID || !again.Time.Equal(first.Time.Time) {
+		t.Errorf("%+v, then %+v, %v", first, again, err)
+	}
+	if receipt, err := s.offerKey("a", "2", "k"); err == nil || err.Error() != "409 Conflict" {
+		t.Errorf("other data with the same key: %+v, %v", receipt, err)
+	}
+	if other, err := s.offerKey("b", "1", "k"); err != nil || other.Duplicate {
+		t.Errorf("another topic: %+v, %v", other, err)
+	}
+	s.kill()
+
+	s = startStored(t, dir, "FANFARE_HISTORY_IDEMPOTENCY_WINDOW=100ms")
+	s.await(func() bool {
+		receipt, err := s.offerKey("a", "1", "k")
+		return err == nil && !receipt.Duplicate && receipt.ID.Sequence > first.ID.Sequence
+	})
+}
+
 // answer is what was published, and the id that the answer had.
 type answer struct {
 	data string
@@ -119,6 +150,9 @@ func (p *persistent) publish(s *server, answered func()) {
 		p.sent++
 		data := fmt.Sprintf("%d-%d %s", p.name, p.sent, strings.Repeat("x", p.random.IntN(1<<p.random.IntN(16))))
 		receipt, err := p.offer(s, data)
+		if refusal, ok := errors.AsType[refused](err); ok {
+			s.t.Errorf("%.20s: %v", data, refusal)
+		}
 		switch {
 		case err != nil && p.keyed:
 			p.open = data
@@ -133,14 +167,22 @@ func (p *persistent) publish(s *server, answered func()) {
 	}
 }
 
-func (p *persistent) offer(s *server, data string) (receipt models.Receipt, err error) {
-	topic := []string{"a.b", "a.c"}[len(data)%2]
+func (p *persistent) offer(s *server, data string) (models.Receipt, error) {
+	key := ""
+	if p.keyed {
+		key = fmt.Sprint(p.name, "-", p.sent)
+	}
+	return s.offerKey([]string{"a.b", "a.c"}[len(data)%2], data, key)
+}
+
+// offerKey publishes, with an idempotency key if it is not empty.
+func (s *server) offerKey(topic, data, key string) (receipt models.Receipt, err error) {
 	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url("http")+"/topics/"+topic+"/publish", strings.NewReader(data))
 	if err != nil {
 		return receipt, err
 	}
-	if p.keyed {
-		request.Header.Set("Idempotency-Key", fmt.Sprint(p.name, "-", p.sent))
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
@@ -148,11 +190,15 @@ func (p *persistent) offer(s *server, data string) (receipt models.Receipt, err 
 	}
 	defer response.Body.Close() //nolint:errcheck // it was read
 	if response.StatusCode != http.StatusOK {
-		s.t.Errorf("%.20s: %s", data, response.Status)
-		return receipt, errors.New(response.Status)
+		return receipt, refused(response.Status)
 	}
 	return receipt, json.UnmarshalRead(response.Body, &receipt)
 }
+
+// refused is the status of an answer that is no receipt.
+type refused string
+
+func (r refused) Error() string { return string(r) }
 
 // comeBack repeats the last message with its key: the one that was cut off, or one that was answered.
 func (p *persistent) comeBack(s *server) {

@@ -25,7 +25,7 @@ func (e *Engine) anchor(ctx context.Context) error {
 	if e.anchored.Load() == n {
 		return nil
 	}
-	err := e.keep(ctx, "anchor."+strconv.FormatInt(n, 10), nil, nats.Header{headerLastSubject: {"0"}})
+	_, err := e.store(ctx, e.conn, e.note("anchor."+strconv.FormatInt(n, 10), nil, nats.Header{headerLastSubject: {"0"}}))
 	if err == nil || isCode(err, errCodeWrongLastForOne) {
 		e.anchored.Store(n)
 		return nil
@@ -33,14 +33,13 @@ func (e *Engine) anchor(ctx context.Context) error {
 	return err
 }
 
-// keep puts something of the engine's own into the log.
-func (e *Engine) keep(ctx context.Context, name string, payload []byte, header nats.Header) error {
+// note is something of the engine's own for the log.
+func (e *Engine) note(name string, payload []byte, header nats.Header) *nats.Msg {
 	m := &nats.Msg{Subject: e.options.Prefix + "-log." + name, Header: nats.Header{headerStream: {e.options.Stream}}, Data: payload}
 	for key, values := range header {
 		m.Header[key] = values
 	}
-	_, err := e.store(ctx, e.conn, m)
-	return err
+	return m
 }
 
 // ack is JetStream's answer to a message.
@@ -51,13 +50,18 @@ type ack struct {
 	Error     *apiError `json:"error"`
 }
 
-// store has a message stored, and returns when it is.
+// store has a message stored if there is room, and returns when it is.
 func (e *Engine) store(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
 	size := m.Size()
 	if err := e.guard.admit(size); err != nil {
 		return ack{}, err
 	}
 	defer e.guard.leave(size)
+	return e.send(ctx, conn, m)
+}
+
+// send has a message stored, and returns when it is.
+func (e *Engine) send(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
 	reply, err := e.request(ctx, conn, m)
 	if err != nil {
 		return ack{}, err

@@ -36,4 +36,12 @@
 //   - A purge has left its mark.
 //
 // What somebody else removes, with a NATS client, is not told, unless it is the whole stream.
+//
+// # The server in this process
+//
+// The store is a directory of one process (store.go). After the machine has stopped unawares a new epoch begins,
+// unless everything that was answered was on the disk. While the disk is full, or nothing can be written to it,
+// publishes are refused (guard.go), since JetStream does not get over a write that fails; when it can be written to
+// again, JetStream is opened again. Other NATS clients are in an account of their own, which has topics and nothing
+// else (server.go).
 package natsengine

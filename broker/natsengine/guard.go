@@ -120,6 +120,23 @@ func (g *guard) lookLocked(size int) {
 	}
 }
 
+// makeWay has something small written that makes room, even if there is none: the reserve has some.
+func (g *guard) makeWay(write func() error) error {
+	if g.server == nil {
+		return write()
+	}
+	if isOpen, _ := g.isOpen(); !isOpen {
+		return errUnwritable()
+	}
+	g.telling.Lock()
+	defer g.telling.Unlock()
+	if g.told {
+		g.server.takeMessages(true)
+		defer g.server.takeMessages(false)
+	}
+	return write()
+}
+
 // close lets nothing in any more, because of an error that is for the log.
 func (g *guard) close(why error) {
 	g.mu.Lock()

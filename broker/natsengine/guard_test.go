@@ -138,6 +138,9 @@ func TestFullDisk(t *testing.T) {
 	defer r.stop()
 	guest := connect(t, r.GuestURL())
 	r.mustPublish("1")
+	if _, err := r.Publish(t.Context(), models.Draft{Topic: "old", Data: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
 
 	r.space.Store(natsengine.DiskReserve - 1)
 	await(t, func() bool { return r.refuses("the disk of the log is full") })
@@ -150,6 +153,15 @@ func TestFullDisk(t *testing.T) {
 	r.Rest()
 	if _, err := r.Follow(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if err := r.Purge(t.Context(), "old"); err != nil {
+		t.Errorf("a purge would make room: %v", err)
+	}
+	if topics, err := r.Topics(t.Context(), models.TopicFilter{Pattern: "old", Page: models.Page{Limit: 10}}); err != nil || len(topics) > 0 {
+		t.Errorf("after the purge: %+v, %v", topics, err)
+	}
+	if !r.refuses("the disk of the log is full") {
+		t.Error("after the purge it takes messages")
 	}
 
 	r.space.Store(roomy)

@@ -15,7 +15,8 @@ type Options struct {
 	// MessageSize bounds a message's data as JSON text, in bytes. MaxMessageSize says what is left of it.
 	MessageSize int
 
-	// StoreDir is the directory of the log, of this process alone. It is made if it is not there.
+	// StoreDir is the directory of the log, of this process alone. It is made if it is not there. With less than
+	// 64 MiB free on its disk, messages are refused.
 	StoreDir string
 	// SyncAlways has every message on the disk before it is answered: it survives a loss of power, and
 	// takes some milliseconds. Otherwise it survives the end of the process, and a loss of power begins

@@ -218,7 +218,10 @@ func (e *Engine) Purge(ctx context.Context, topic models.Topic) error {
 		return err
 	}
 	// The mark comes first: if this ends in between, it says too much, and not too little.
-	if err := e.keep(ctx, "purge."+string(topic), mark, nil); err != nil {
+	if err := e.guard.makeWay(func() error {
+		_, err := e.send(ctx, e.conn, e.note("purge."+string(topic), mark, nil))
+		return err
+	}); err != nil {
 		return e.unavailable("purge", err)
 	}
 	_, err = api[struct{}](ctx, e, "STREAM.PURGE."+e.options.Stream, map[string]any{"filter": subject, "seq": last + 1})
