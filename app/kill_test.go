@@ -34,7 +34,13 @@ func (s *server) kill() {
 	if err := syscall.Kill(s.pid, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
-	<-s.stopped
+	s.awaitEnd()
+}
+
+// awaitEnd returns when the process has ended, whatever its exit status.
+func (s *server) awaitEnd() {
+	for range s.stopped {
+	}
 }
 
 // TestKill: a server is killed 20 times amid concurrent publishing, at moments of chance. Everything that

@@ -78,7 +78,7 @@ func runToEnd(t *testing.T, environ ...string) (status int, text string) {
 // more, and what is there can be read. Otherwise they are.
 func TestMachineStops(t *testing.T) {
 	kill := (*server).kill
-	term := func(s *server) { s.stop(); <-s.stopped }
+	term := func(s *server) { s.stop(); s.awaitEnd() }
 	tests := map[string]struct {
 		sync        string
 		end         func(*server)

@@ -155,6 +155,7 @@ func (e *Engine) tend(ctx context.Context) error {
 		if err := e.server.revive(); err != nil {
 			return explain("the log cannot be opened again", err)
 		}
+		e.follower.restart(errors.New("the log was opened again"))
 	}
 	if err := e.checkEnd(ctx); err != nil {
 		return err

@@ -199,6 +199,21 @@ func TestStartOnFullDisk(t *testing.T) {
 	r.awaitDelivery("2")
 }
 
+// TestOtherStreams: what else there is in the store, whatever its state, does not matter.
+func TestOtherStreams(t *testing.T) {
+	options := embedded(t, t.TempDir(), enginetest.Generous())
+	options.Logger = quiet()
+	if err := os.MkdirAll(filepath.Join(options.StoreDir, "nats", "jetstream", "$G", "streams", "OTHER"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, options, roomy)
+	defer r.stop()
+	r.mustPublish("1")
+	if err := r.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReserve: the reserve is left, however much is published at once.
 func TestReserve(t *testing.T) {
 	const publishers, size, room = 64, 1 << 20, 32 << 20

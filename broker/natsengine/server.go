@@ -34,6 +34,7 @@ const (
 type embeddedServer struct {
 	server   *server.Server
 	store    *store
+	stream   string
 	password string
 	// config is that of JetStream.
 	config server.JetStreamConfig
@@ -48,7 +49,7 @@ func startServer(o Options) (*embeddedServer, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
-	s := &embeddedServer{store: opened, password: rand.Text()}
+	s := &embeddedServer{store: opened, stream: o.Stream, password: rand.Text()}
 	options, err := s.options(o)
 	if err != nil {
 		return nil, errors.Join(err, opened.close(false))
@@ -189,7 +190,7 @@ func (s *embeddedServer) broken() error {
 	if !s.server.JetStreamEnabled() {
 		return errors.New("JetStream is disabled")
 	}
-	health := s.server.Healthz(&server.HealthzOptions{})
+	health := s.server.Healthz(&server.HealthzOptions{Account: s.server.GlobalAccount().Name, Stream: s.stream})
 	if health.StatusCode == http.StatusServiceUnavailable {
 		return errors.New(health.Error)
 	}
