@@ -21,7 +21,7 @@ func TestBrokenDisk(t *testing.T) {
 	options := embedded(t, t.TempDir(), enginetest.Generous())
 	options.PublishWait = 500 * time.Millisecond
 	options.Logger = quiet()
-	r := start(t, options, roomy)
+	r := startRig(t, options, roomy)
 	defer r.stop()
 	first := r.mustPublish("1")
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -157,21 +158,15 @@ func (e *Engine) tend(ctx context.Context) error {
 		}
 		e.follower.restart(errors.New("the log was opened again"))
 	}
-	if err := e.checkEnd(ctx); err != nil {
+	s, err := e.state(ctx, "")
+	if err != nil {
+		return err
+	}
+	if err := e.verify(ctx, s); err != nil {
 		return err
 	}
 	e.guard.open()
 	return nil
-}
-
-// checkEnd begins a new epoch if the log has lost places that were known.
-func (e *Engine) checkEnd(ctx context.Context) error {
-	was := e.known.get()
-	s, err := e.state(ctx, "")
-	if err == nil && was.Epoch == s.epoch && was.Sequence > s.last {
-		err = e.beginEpoch(ctx, s.epoch, "the log has lost its newest messages")
-	}
-	return err
 }
 
 // key is what signs: the secret that all nodes have, or that of the store, or else what who can read the

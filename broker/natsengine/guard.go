@@ -17,6 +17,8 @@ const (
 	// diskLook is how much is written, in bytes, and diskInterval for how long, without another look.
 	diskLook     = 1 << 20
 	diskInterval = 100 * time.Millisecond
+	// maxRoom is more room than matters.
+	maxRoom = 1 << 30
 )
 
 // guard keeps the server in this process from writing while it could not: one write that fails, since the
@@ -29,10 +31,10 @@ type guard struct {
 	logger *slog.Logger
 
 	mu sync.Mutex
-	// looked is when the disk was looked at, written what was let in since then, and underWay what was let in
-	// and may not be on the disk yet, in bytes.
-	looked            time.Time
-	written, underWay int
+	// looked is when the disk was looked at, room what it had room for then, and written what was let in since.
+	// underWay is what was let in and may not be on the disk yet. All are bytes.
+	looked                  time.Time
+	room, written, underWay int
 	// full is why there is no room, shut why the log takes nothing whatever room there is, and reason the
 	// same for operators.
 	full, shut, reason error
@@ -100,23 +102,29 @@ func (g *guard) count(size int) (looked bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if looked = g.written+size >= diskLook || time.Since(g.looked) >= diskInterval; looked {
-		g.lookLocked(size)
+		g.lookLocked()
 	}
-	if err = cmp.Or(g.full, g.shut); err == nil {
+	err = cmp.Or(g.full, g.shut)
+	if err == nil && size > 0 && g.written+size > g.room {
+		err = errFull() // when all that is under way is there
+	}
+	if err == nil {
 		g.written += size
 		g.underWay += size
 	}
 	return looked, err
 }
 
-func (g *guard) lookLocked(size int) {
+func (g *guard) lookLocked() {
 	g.looked, g.written, g.full = time.Now(), 0, nil
 	space, err := g.space(g.server.store.dir)
 	switch {
 	case err != nil:
 		g.full, g.reason = errUnwritable(), err
-	case space < uint64(diskReserve+g.underWay+size): //nolint:gosec // it is positive
+	case space < diskReserve:
 		g.full, g.reason = errFull(), fmt.Errorf("%d bytes are left, %d are kept free", space, diskReserve)
+	default:
+		g.room = int(min(space-diskReserve, maxRoom)) - g.underWay //nolint:gosec // it fits
 	}
 }
 
@@ -149,7 +157,7 @@ func (g *guard) close(why error) {
 func (g *guard) open() {
 	g.mu.Lock()
 	g.shut = nil
-	g.lookLocked(0)
+	g.lookLocked()
 	g.mu.Unlock()
 	g.tell()
 }
@@ -158,7 +166,7 @@ func (g *guard) open() {
 func (g *guard) isOpen() (isOpen, hasRoom bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lookLocked(0)
+	g.lookLocked()
 	return g.shut == nil, g.full == nil
 }
 

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go"
 
 	"fanfare/broker"
 	"fanfare/broker/enginetest"
@@ -48,8 +47,8 @@ type rig struct {
 
 const roomy = 1 << 40
 
-// start opens an engine on a disk with some bytes free. It is closed at the end of the test, unless it was before.
-func start(t *testing.T, options natsengine.Options, space uint64) rig {
+// startRig opens an engine on a disk with some bytes free. It is closed at the end of the test, unless it was before.
+func startRig(t *testing.T, options natsengine.Options, space uint64) rig {
 	t.Helper()
 	r := rig{t: t, sink: enginetest.NewSink(t), space: new(atomic.Uint64)}
 	r.space.Store(space)
@@ -134,7 +133,7 @@ func (r rig) refuses(message string) bool {
 func TestFullDisk(t *testing.T) {
 	options := embedded(t, t.TempDir(), enginetest.Generous())
 	options.Listen, options.Logger = "127.0.0.1:0", quiet()
-	r := start(t, options, roomy)
+	r := startRig(t, options, roomy)
 	defer r.stop()
 	guest := connect(t, r.GuestURL())
 	r.mustPublish("1")
@@ -178,12 +177,12 @@ func TestFullDisk(t *testing.T) {
 
 func TestStartOnFullDisk(t *testing.T) {
 	options := embedded(t, t.TempDir(), enginetest.Generous())
-	r := start(t, options, roomy)
+	r := startRig(t, options, roomy)
 	first := r.mustPublish("1")
 	r.stop()
 
 	options.Logger = quiet()
-	r = start(t, options, 0)
+	r = startRig(t, options, 0)
 	defer r.stop()
 	if !r.refuses("the disk of the log is full") {
 		t.Error("it takes messages, or does not say why not")
@@ -206,7 +205,7 @@ func TestOtherStreams(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(options.StoreDir, "nats", "jetstream", "$G", "streams", "OTHER"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, options, roomy)
+	r := startRig(t, options, roomy)
 	defer r.stop()
 	r.mustPublish("1")
 	if err := r.Ready(t.Context()); err != nil {
@@ -258,17 +257,6 @@ func sizeOf(t *testing.T, dir string) (bytes uint64) {
 		t.Error(err)
 	}
 	return bytes
-}
-
-// connect is another NATS client.
-func connect(t *testing.T, url string, options ...nats.Option) *nats.Conn {
-	t.Helper()
-	conn, err := nats.Connect(url, options...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	return conn
 }
 
 // isRefusal tells whether JetStream's answer to a message is an error.

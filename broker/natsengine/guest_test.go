@@ -25,7 +25,7 @@ func startListening(t *testing.T, changes ...func(*natsengine.Options)) rig {
 	for _, change := range changes {
 		change(&options)
 	}
-	r := start(t, options, roomy)
+	r := startRig(t, options, roomy)
 	t.Cleanup(r.stop)
 	return r
 }
