@@ -124,7 +124,7 @@ func (g *guard) lookLocked() {
 	case space < diskReserve:
 		g.full, g.reason = errFull(), fmt.Errorf("%d bytes are left, %d are kept free", space, diskReserve)
 	default:
-		g.room = int(min(space-diskReserve, maxRoom)) - g.underWay //nolint:gosec // it fits
+		g.room = int(min(space-diskReserve, maxRoom)) - g.underWay
 	}
 }
 
