@@ -43,6 +43,15 @@ func (e *Engine) verify(ctx context.Context, s state) error {
 		if at.Epoch != s.epoch {
 			continue
 		}
+		if at.Sequence > s.last { // it may have been answered since
+			var err error
+			if s, err = e.state(ctx, ""); err != nil {
+				return err
+			}
+			if at.Epoch != s.epoch {
+				continue
+			}
+		}
 		lost := at.Sequence > s.last
 		if !lost {
 			m, found, err := e.leaderMessage(ctx, map[string]any{"seq": at.Sequence})
