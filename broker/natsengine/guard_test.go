@@ -201,15 +201,25 @@ func TestStartOnFullDisk(t *testing.T) {
 // TestOtherStreams: what else there is in the store, whatever its state, does not matter.
 func TestOtherStreams(t *testing.T) {
 	options := embedded(t, t.TempDir(), enginetest.Generous())
-	options.Logger = quiet()
-	if err := os.MkdirAll(filepath.Join(options.StoreDir, "nats", "jetstream", "$G", "streams", "OTHER"), 0o700); err != nil {
+	var log bytes.Buffer
+	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	other := filepath.Join(options.StoreDir, "nats", "jetstream", "$G", "streams", "OTHER")
+	if err := os.MkdirAll(other, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{"meta.inf", "meta.sum"} {
+		if err := os.WriteFile(filepath.Join(other, name), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r := startRig(t, options, roomy)
-	defer r.stop()
 	r.mustPublish("1")
 	if err := r.Ready(t.Context()); err != nil {
 		t.Error(err)
+	}
+	r.stop()
+	if strings.Contains(log.String(), "publishes_refused") {
+		t.Errorf("it does matter:\n%s", &log)
 	}
 }
 
