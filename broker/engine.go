@@ -15,8 +15,9 @@ type Engine interface {
 	Start(ctx context.Context, sink Sink) error
 
 	// Follow begins delivery, of all that comes after the place that it returns, until Rest
-	// ends it: nobody listens from then on. More may be delivered, before and after. Follow and
-	// Rest are called by turns, and not at once.
+	// ends it: nobody listens from then on. More may be delivered, before and after, but nothing
+	// of an earlier life of the log once Follow has returned. Follow and Rest are called by turns,
+	// and not at once.
 	Follow(ctx context.Context) (models.ID, error)
 	Rest()
 

@@ -27,7 +27,10 @@ type Unruly struct {
 	away            bool
 	gap             bool
 	closed          bool
-	ended           chan struct{}
+	// life is the epoch of the log, once it has forgotten. delivering tells that a batch is on its way.
+	life       string
+	delivering bool
+	ended      chan struct{}
 }
 
 var _ broker.Engine = (*Unruly)(nil)
@@ -52,8 +55,31 @@ func (u *Unruly) Start(ctx context.Context, sink broker.Sink) error {
 	return u.log.Start(ctx, pendingSink{u})
 }
 
-// Follow implements broker.Engine.
-func (u *Unruly) Follow(ctx context.Context) (models.ID, error) { return u.Position(ctx) }
+// Follow implements broker.Engine: what is pending of an earlier life of the log is not delivered any more.
+func (u *Unruly) Follow(ctx context.Context) (models.ID, error) {
+	for {
+		position, err := u.Position(ctx)
+		if err != nil || u.forgetAllBut(position.Epoch) {
+			return position, err
+		}
+	}
+}
+
+// forgetAllBut drops what is pending of other lives of the log, if this one is its present, and waits until none
+// of it is on its way.
+func (u *Unruly) forgetAllBut(life string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.life != "" && u.life != life {
+		return false
+	}
+	other := func(m *models.Message) bool { return m.ID.Epoch != life }
+	u.pending, u.recent = slices.DeleteFunc(u.pending, other), slices.DeleteFunc(u.recent, other)
+	for u.delivering {
+		u.changed.Wait()
+	}
+	return true
+}
 
 // Rest implements broker.Engine. What is pending is delivered all the same.
 func (*Unruly) Rest() {}
@@ -167,8 +193,12 @@ func (u *Unruly) Forget(ctx context.Context) error {
 	if err := fresh.Start(ctx, pendingSink{u}); err != nil {
 		return err
 	}
+	position, err := fresh.Position(ctx)
+	if err != nil {
+		return err
+	}
 	var old *broker.Memory
-	u.change(func() { old, u.log, u.recent = u.log, fresh, nil })
+	u.change(func() { old, u.log, u.recent, u.life = u.log, fresh, nil, position.Epoch })
 	return old.Close()
 }
 
@@ -200,6 +230,7 @@ func (u *Unruly) follow() {
 			continue // it is not a publisher: it waits on
 		}
 		u.sink.Deliver(batch)
+		u.change(func() { u.delivering = false })
 	}
 }
 
@@ -213,6 +244,7 @@ func (u *Unruly) next() (broker.Batch, bool) {
 	if u.closed {
 		return broker.Batch{}, false
 	}
+	u.delivering = true
 	n := 1 + u.random.IntN(len(u.pending))
 	fresh := u.pending[:n]
 	u.pending = u.pending[n:]
