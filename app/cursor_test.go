@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"fanfare/models"
 )
@@ -26,10 +27,12 @@ type listening interface {
 
 // listened is any frame, and the cursor that comes with it, if one does.
 type listened struct {
-	Type      string       `json:"type"`
-	ID        models.ID    `json:"id"`
-	Topic     models.Topic `json:"topic"`
-	Recovered *bool        `json:"recovered"`
+	Type      string         `json:"type"`
+	ID        models.ID      `json:"id"`
+	Topic     models.Topic   `json:"topic"`
+	Recovered *bool          `json:"recovered"`
+	Code      string         `json:"code"`
+	Data      jsontext.Value `json:"data"`
 }
 
 // transports are all the ways to listen to topics since an id.

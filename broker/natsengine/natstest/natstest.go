@@ -29,7 +29,7 @@ type settings struct {
 	Dir           string
 }
 
-// Serve makes this process a server, if it was started as one. It must be the first thing in TestMain.
+// Serve makes this process a server that tells nobody of the others, if it was started as one. It must be the first thing in TestMain.
 func Serve() {
 	text := os.Getenv(variable)
 	if text == "" {
@@ -49,7 +49,7 @@ func Serve() {
 		NoSigs:     true,
 	}
 	if s.Cluster > 0 {
-		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: s.Cluster, PoolSize: -1}
+		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: s.Cluster, PoolSize: -1, NoAdvertise: true}
 		for _, port := range s.Routes {
 			options.Routes = append(options.Routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 		}
