@@ -15,6 +15,9 @@ const (
 	anchorShare = 64
 	// minAnchorInterval is the shortest time between two.
 	minAnchorInterval = time.Second
+	// troubledPatience is how long an answer is waited for while the log seems to be away: what a leader was
+	// sent that is gone is never answered, and its successor is asked the sooner.
+	troubledPatience = time.Second
 )
 
 // anchor sees to it that there is a message of this time that nothing but its age and the stream's size
@@ -43,6 +46,14 @@ func (e *Engine) keep(ctx context.Context, name string, payload []byte, header n
 	return err
 }
 
+// probe has the log go on by a message that is nobody's, and gives its place. Unlike what is only asked, no
+// server that believes to lead the stream can answer that.
+func (e *Engine) probe(ctx context.Context) (uint64, error) {
+	m := &nats.Msg{Subject: e.options.Prefix + "-log.probe", Header: nats.Header{headerStream: {e.options.Stream}}}
+	a, err := e.store(ctx, m)
+	return a.Sequence, err
+}
+
 // ack is JetStream's answer to a message.
 type ack struct {
 	Stream    string    `json:"stream"`
@@ -56,7 +67,11 @@ func (e *Engine) store(ctx context.Context, m *nats.Msg) (ack, error) {
 	if err := e.disk.check(len(m.Data)); err != nil {
 		return ack{}, err
 	}
-	reply, err := e.request(ctx, m)
+	patience := e.options.PublishWait
+	if *e.health.Load() != nil {
+		patience = min(patience, troubledPatience)
+	}
+	reply, err := e.request(ctx, m, patience)
 	if err != nil {
 		return ack{}, err
 	}

@@ -44,9 +44,11 @@ func (e *Engine) connect() (err error) {
 			if err != nil {
 				e.trouble.note("disconnected", err)
 			}
+			e.link.Load().cut()
 			e.kick()
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
+			e.link.Store(newLink())
 			e.follower.restart(errors.New("reconnected"))
 			e.kick()
 		}),
@@ -103,7 +105,7 @@ func isPassing(err error) bool {
 		return api.Code == 503 || api.Code == 500
 	}
 	for _, passing := range []error{
-		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionClosed, context.DeadlineExceeded,
+		errNoLeader, nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionClosed, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, passing) {
 			return true

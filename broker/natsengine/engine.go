@@ -44,6 +44,8 @@ type Engine struct {
 	follower *follower
 	// health is what the last look at the stream said.
 	health atomic.Pointer[error]
+	// link is that of the present connection, or of the last one.
+	link atomic.Pointer[link]
 
 	// kicked asks for a look at once. stop ends the watching, which watching waits for.
 	kicked   chan struct{}
@@ -69,6 +71,7 @@ func New(ctx context.Context, options Options) (_ *Engine, err error) {
 	}
 	e.follower.engine = e
 	e.setHealth(nil)
+	e.link.Store(newLink())
 	if options.embedded() {
 		if e.server, err = startServer(options); err != nil {
 			return nil, err
@@ -94,7 +97,11 @@ func (e *Engine) open(ctx context.Context) error {
 			return err
 		}
 	}
-	s, err := e.state(ctx, "")
+	var s state
+	err := e.await(ctx, "cannot read the stream", func(ctx context.Context) (err error) {
+		s, err = e.state(ctx, "")
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -170,7 +177,7 @@ func (e *Engine) Position(ctx context.Context) (models.ID, error) {
 
 // Ready implements broker.Engine. It tells what was found within the last second.
 func (e *Engine) Ready(context.Context) error {
-	if !e.conn.IsConnected() {
+	if !e.link.Load().isUp() {
 		return errAway()
 	}
 	if err := e.disk.check(0); err != nil {
@@ -240,7 +247,7 @@ func (e *Engine) watch(ctx context.Context) {
 		default:
 			failures++
 			e.setHealth(e.unavailable("watching", err))
-			if failures%maxFailures == 0 && e.server == nil && e.conn.IsConnected() {
+			if failures%maxFailures == 0 && e.server == nil && e.link.Load().isUp() {
 				// This server answers, and has no leader to ask. Another may.
 				_ = e.conn.ForceReconnect()
 			}
