@@ -23,6 +23,8 @@ const (
 	// loadPublishers is how many publish at each node, and loadPace how long each rests between two messages.
 	loadPublishers = 3
 	loadPace       = 25 * time.Millisecond
+	// restlessness is how long a restless listener stays.
+	restlessness = 300 * time.Millisecond
 	// loadRetry is how long a client waits that was refused.
 	loadRetry = 50 * time.Millisecond
 	// markTopic is that of messages beside those of the publishers, and endTopic that of a load's last one.
@@ -63,10 +65,10 @@ type loadListener struct {
 	node      int
 	transport string
 	topics    []string
-	// steady tells that it must never be disconnected, while its node lives.
-	steady bool
-	pause  pause
-	last   atomic.Uint64
+	// steady tells that it must never be disconnected, and restless that it leaves by itself now and then.
+	steady, restless bool
+	pause            pause
+	last             atomic.Uint64
 	// Owned by its goroutine until that has ended.
 	heard    []listened
 	resumed  int
@@ -121,10 +123,13 @@ func startLoad(t *testing.T, n *nodes, mortal bool) *load {
 			&loadListener{transport: "sse", topics: []string{"load.*.*", endTopic}, node: node},
 			&loadListener{transport: "ndjson", topics: topics, node: node},
 			&loadListener{transport: "sse", topics: []string{"load.0.*", endTopic}, node: node},
+			&loadListener{transport: "websocket", topics: topics, node: node, restless: true},
+			&loadListener{transport: "sse", topics: []string{"load.>"}, node: node, restless: true},
 		)
 	}
 	for i, listener := range l.listeners {
-		listener.name = fmt.Sprintf("listener %d (%s at node %d, steady %v)", i, listener.transport, listener.node, listener.steady)
+		listener.name = fmt.Sprintf("listener %d (%s at node %d, steady %v, restless %v)",
+			i, listener.transport, listener.node, listener.steady, listener.restless)
 		l.listening.Go(func() { l.listen(listener) })
 	}
 	for _, publisher := range l.publishers {
@@ -204,9 +209,14 @@ func (l *load) listen(listener *loadListener) {
 			time.Sleep(loadRetry)
 			continue
 		}
+		leave := func() bool { return true }
+		if listener.restless {
+			leave = time.AfterFunc(restlessness, connection.close).Stop
+		}
 		over := context.AfterFunc(l.t.Context(), connection.close)
 		done := listener.take(connection, &cursor)
 		over()
+		leave()
 		connection.close()
 		if done {
 			return
