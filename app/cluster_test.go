@@ -203,6 +203,20 @@ func TestCluster(t *testing.T) {
 			server.Resume()
 			l.progress(20)
 		}},
+		{name: "the leader is alone", run: func(_ *testing.T, l *load) {
+			leader := cluster.Leader(clusterStream)
+			each := func(act func(*natstest.Server)) {
+				for i := range 3 {
+					if server := cluster.Server(i); server != leader {
+						act(server)
+					}
+				}
+			}
+			each((*natstest.Server).Pause)
+			time.Sleep(outage)
+			each((*natstest.Server).Resume)
+			l.progress(20)
+		}},
 		{name: "a node is cut off", run: func(t *testing.T, _ *load) {
 			witness := n.witness(t, 0)
 			for _, way := range n.ways[0] {

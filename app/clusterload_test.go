@@ -256,6 +256,9 @@ func (r *loadListener) take(connection listening, cursor *models.ID) (done bool)
 				return true
 			}
 		case "error":
+			if r.steady {
+				mistake("error %s", f.Code)
+			}
 			return false
 		case "notice":
 			mistake("notice %s after %s", f.Code, cursor)

@@ -67,11 +67,7 @@ func (e *Engine) store(ctx context.Context, m *nats.Msg) (ack, error) {
 	if err := e.disk.check(len(m.Data)); err != nil {
 		return ack{}, err
 	}
-	patience := e.options.PublishWait
-	if *e.health.Load() != nil {
-		patience = min(patience, troubledPatience)
-	}
-	reply, err := e.request(ctx, m, patience)
+	reply, err := e.request(ctx, m, e.patience())
 	if err != nil {
 		return ack{}, err
 	}
@@ -85,4 +81,12 @@ func (e *Engine) store(ctx context.Context, m *nats.Msg) (ack, error) {
 		return ack{}, errors.New("JetStream's answer has no sequence")
 	}
 	return a, nil
+}
+
+// patience is how long it may take to store a message.
+func (e *Engine) patience() time.Duration {
+	if *e.health.Load() != nil {
+		return min(e.options.PublishWait, troubledPatience)
+	}
+	return e.options.PublishWait
 }

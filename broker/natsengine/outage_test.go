@@ -140,4 +140,31 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 			}
 		}
 	})
+	t.Run("most servers are gone", func(t *testing.T) {
+		t.Parallel()
+		cluster := natstest.Start(t, 3)
+		setUp := clustered(t, cluster, "FEW", enginetest.Generous())
+		setUp.History.MaxBytes = 100 << 20
+		if err := open(t, setUp).Close(); err != nil {
+			t.Fatal(err)
+		}
+		leader := cluster.Leader("FEW")
+		e := started(t, cluster, "FEW", leader, time.Second)
+		for i := range 3 {
+			if s := cluster.Server(i); s != leader {
+				s.Pause()
+				defer s.Resume()
+			}
+		}
+		// The second is one that the leader has, and cannot store.
+		for range 2 {
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			_, err := e.Publish(ctx, models.Draft{Topic: "a", Data: []byte(`1`), Key: "k"})
+			cancel()
+			if !isAway(err) || time.Since(begin) > 8*time.Second {
+				t.Errorf("%v after %v", err, time.Since(begin))
+			}
+		}
+	})
 }
