@@ -74,6 +74,12 @@ func (n *nodes) end(i int, signal os.Signal) error {
 	s := n.servers[i]
 	n.servers[i] = nil
 	n.mu.Unlock()
+	n.signal(s, signal)
+	return <-s.stopped
+}
+
+func (n *nodes) signal(s *server, signal os.Signal) {
+	n.t.Helper()
 	process, err := os.FindProcess(s.pid)
 	if err != nil {
 		n.t.Fatal(err)
@@ -81,7 +87,6 @@ func (n *nodes) end(i int, signal os.Signal) error {
 	if err := process.Signal(signal); err != nil {
 		n.t.Fatal(err)
 	}
-	return <-s.stopped
 }
 
 // near gives a node, or another if it is away.
@@ -93,8 +98,6 @@ func (n *nodes) near(i int) *server {
 	}
 	return n.servers[i%len(n.servers)]
 }
-
-func (n *nodes) get(i int) *server { return n.near(i) }
 
 // awaitReady waits until a node says that it is ready, or is not.
 func (n *nodes) awaitReady(t *testing.T, i, status int) {
@@ -155,7 +158,7 @@ func expectRefusals(t *testing.T, s *server, client foreign) {
 func TestCluster(t *testing.T) {
 	cluster := natstest.Start(t, 3)
 	n := startNodes(t, cluster, 2)
-	epoch := n.get(0).publish("begin", "0", "application/json").ID.Epoch
+	epoch := n.near(0).publish("begin", "0", "application/json").ID.Epoch
 
 	tests := []struct {
 		name string
@@ -239,6 +242,11 @@ func TestCluster(t *testing.T) {
 				way.heal()
 			}
 		}},
+		{name: "a node is paused", run: func(_ *testing.T, _ *load) {
+			n.signal(n.near(0), syscall.SIGSTOP)
+			time.Sleep(outage)
+			n.signal(n.near(0), syscall.SIGCONT)
+		}},
 		{name: "a node is killed", mortal: true, run: func(_ *testing.T, l *load) {
 			_ = n.end(0, syscall.SIGKILL)
 			l.progress(20)
@@ -278,13 +286,17 @@ func TestCluster(t *testing.T) {
 	}
 	t.Run("nobody listens", func(t *testing.T) {
 		begin := time.Now()
-		cluster.Await(clusterStream, func(s natstest.Stream) bool { return s.State.Consumers == 0 })
+		cluster.AwaitConsumers(clusterStream, 0)
 		t.Logf("no consumer is left after %v", time.Since(begin).Round(time.Millisecond))
-		client := n.get(1).subscribed("load.>")
-		cluster.Await(clusterStream, func(s natstest.Stream) bool { return s.State.Consumers == 1 })
+		client := n.near(1).subscribed("load.>")
+		cluster.AwaitConsumers(clusterStream, 1)
 		_ = client.close()
-		cluster.Await(clusterStream, func(s natstest.Stream) bool { return s.State.Consumers == 0 })
+		cluster.AwaitConsumers(clusterStream, 0)
 	})
+	// They end in order without NATS, too.
+	for i := range 3 {
+		cluster.Server(i).Kill()
+	}
 	for i := range n.count() {
 		if err := n.end(i, syscall.SIGTERM); err != nil {
 			t.Errorf("node %d: %v", i, err)

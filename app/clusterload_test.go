@@ -103,7 +103,7 @@ func startLoad(t *testing.T, n *nodes, mortal bool) *load {
 	t.Helper()
 	l := &load{t: t, nodes: n}
 	l.ctx, l.stop = context.WithCancel(t.Context())
-	l.begin = n.get(0).publish("begin", "0", "application/json").ID
+	l.begin = n.near(0).publish("begin", "0", "application/json").ID
 	var topics []string
 	for node := range n.count() {
 		for i := range loadPublishers {

@@ -68,11 +68,23 @@ func (e *Engine) request(ctx context.Context, m *nats.Msg, patience time.Duratio
 	defer cancel()
 	ctx, cut := context.WithCancelCause(ctx)
 	defer context.AfterFunc(link.ctx, func() { cut(nats.ErrDisconnected) })()
-	reply, err := e.conn.RequestMsgWithContext(ctx, m)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return nil, cause
+	type answer struct {
+		reply *nats.Msg
+		err   error
 	}
-	return reply, err
+	answered := make(chan answer, 1)
+	go func() { // it does not return, either, while the connection tries to come back
+		reply, err := e.conn.RequestMsgWithContext(ctx, m)
+		answered <- answer{reply, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err == nil || ctx.Err() == nil {
+			return a.reply, a.err
+		}
+	case <-ctx.Done():
+	}
+	return nil, context.Cause(ctx)
 }
 
 // link is the time from when the connection is there to its loss. The connection itself is not asked, which

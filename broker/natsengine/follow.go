@@ -28,7 +28,7 @@ const (
 	// minPatience is how long a follower waits for its consumer, and morePatience how much longer each time
 	// that it does not get one: JetStream gives one to a server that has been gone for a while, and does not
 	// say so. The next may come to another.
-	minPatience, morePatience = time.Second, 500 * time.Millisecond
+	minPatience, morePatience = 500 * time.Millisecond, 250 * time.Millisecond
 	// consumerLife is how long a consumer stays that nobody listens to.
 	consumerLife = 10 * time.Second
 )

@@ -14,8 +14,7 @@ type Stream struct {
 		Metadata map[string]string `json:"metadata"`
 	} `json:"config"`
 	State struct {
-		Last      uint64 `json:"last_seq"`
-		Consumers int    `json:"consumer_count"`
+		Last uint64 `json:"last_seq"`
 	} `json:"state"`
 	Cluster struct {
 		Leader   string `json:"leader"`
@@ -57,7 +56,8 @@ func (c *Cluster) Await(stream string, isSo func(Stream) bool) Stream {
 	c.t.Helper()
 	var last Stream
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if s, found := c.ask(stream); found {
+		var s Stream
+		if c.ask("STREAM.INFO."+stream, &s) {
 			if isSo(s) {
 				return s
 			}
@@ -68,19 +68,44 @@ func (c *Cluster) Await(stream string, isSo func(Stream) bool) Stream {
 	return Stream{}
 }
 
+// AwaitConsumers waits until so many consumers of a stream have somebody to deliver to. Others, of who is gone
+// without a word, may stay for a while.
+func (c *Cluster) AwaitConsumers(stream string, want int) {
+	c.t.Helper()
+	got := -1
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var list struct {
+			Total     int `json:"total"`
+			Consumers []struct {
+				Bound bool `json:"push_bound"`
+			} `json:"consumers"`
+		}
+		if !c.ask("CONSUMER.LIST."+stream, &list) || list.Total != len(list.Consumers) {
+			continue
+		}
+		got = 0
+		for _, consumer := range list.Consumers {
+			if consumer.Bound {
+				got++
+			}
+		}
+		if got == want {
+			return
+		}
+	}
+	c.t.Fatalf("the stream %s has %d consumers, want %d", stream, got, want)
+}
+
 // ask asks whichever server answers.
-func (c *Cluster) ask(stream string) (s Stream, found bool) {
+func (c *Cluster) ask(question string, answer any) bool {
 	conn, err := nats.Connect("", nats.Timeout(time.Second), func(o *nats.Options) error {
 		o.Servers = slices.Clone(c.URLs())
 		return nil
 	})
 	if err != nil {
-		return s, false
+		return false
 	}
 	defer conn.Close()
-	reply, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, time.Second)
-	if err != nil || json.Unmarshal(reply.Data, &s) != nil {
-		return s, false
-	}
-	return s, true
+	reply, err := conn.Request("$JS.API."+question, nil, time.Second)
+	return err == nil && json.Unmarshal(reply.Data, answer) == nil
 }
