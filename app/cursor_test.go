@@ -31,7 +31,7 @@ type listened struct {
 	ID        models.ID      `json:"id"`
 	Topic     models.Topic   `json:"topic"`
 	Recovered *bool          `json:"recovered"`
-	Code      string         `json:"code"`
+	Code      jsontext.Value `json:"code"` // a text, or in NDJSON's close a number
 	Data      jsontext.Value `json:"data"`
 }
 
