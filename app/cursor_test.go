@@ -35,6 +35,7 @@ type listened struct {
 	From      string         `json:"from"`
 	Encoding  string         `json:"encoding"`
 	Recovered *bool          `json:"recovered"`
+	Code      jsontext.Value `json:"code"` // a text, or in NDJSON's close a number
 }
 
 // transports are all the ways to listen to topics since an id.

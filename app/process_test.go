@@ -8,17 +8,20 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"go.uber.org/goleak"
 
 	"fanfare/app"
+	"fanfare/broker/natsengine/natstest"
 )
 
 // asProcess in the environment makes the test binary the fanfare command.
 const asProcess = "TEST_RUN_AS_FANFARE"
 
 func TestMain(m *testing.M) {
+	natstest.Serve()
 	if os.Getenv(asProcess) != "" {
 		os.Exit(app.Main())
 	}
@@ -39,7 +42,13 @@ func startProcess(t *testing.T, environ ...string) *server {
 // process.
 func startAfter(t *testing.T, command string, environ ...string) *server {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	return startFor(t, patience, command, environ...)
+}
+
+// startFor is startAfter for a process that is killed after some time.
+func startFor(t *testing.T, life time.Duration, command string, environ ...string) *server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), life)
 	process := exec.CommandContext(ctx, "sh", "-c", command+` && exec "$0" "$@"`, os.Args[0], "--address", "127.0.0.1:0") //nolint:gosec // itself
 	process.Env = append(os.Environ(), asProcess+"=1", "FANFARE_LOG_FORMAT=json")
 	process.Env = append(process.Env, environ...)

@@ -15,6 +15,9 @@ const (
 	anchorShare = 64
 	// minAnchorInterval is the shortest time between two.
 	minAnchorInterval = time.Second
+	// troubledPatience is how long an answer is waited for while the log seems to be away: what a leader was
+	// sent that is gone is never answered, and its successor is asked the sooner.
+	troubledPatience = time.Second
 )
 
 // anchor sees to it that there is a message of this time that nothing but its age and the stream's size
@@ -42,6 +45,13 @@ func (e *Engine) note(name string, payload []byte, header nats.Header) *nats.Msg
 	return m
 }
 
+// probe has the log go on by a message that is nobody's, and gives its place. Unlike what is only asked, no
+// server that believes to lead the stream can answer that.
+func (e *Engine) probe(ctx context.Context) (uint64, error) {
+	a, err := e.store(ctx, e.conn, e.note("probe", nil, nil))
+	return a.Sequence, err
+}
+
 // ack is JetStream's answer to a message.
 type ack struct {
 	Stream    string    `json:"stream"`
@@ -62,7 +72,7 @@ func (e *Engine) store(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, 
 
 // send has a message stored, and returns when it is.
 func (e *Engine) send(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
-	reply, err := e.request(ctx, conn, m)
+	reply, err := e.request(ctx, conn, m, e.patience())
 	if err != nil {
 		return ack{}, err
 	}
@@ -76,4 +86,12 @@ func (e *Engine) send(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, e
 		return ack{}, errors.New("JetStream's answer has no sequence")
 	}
 	return a, nil
+}
+
+// patience is how long it may take to store a message.
+func (e *Engine) patience() time.Duration {
+	if *e.health.Load() != nil {
+		return min(e.options.PublishWait, troubledPatience)
+	}
+	return e.options.PublishWait
 }

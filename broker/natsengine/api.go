@@ -57,15 +57,50 @@ func errAway() error {
 	return &models.Error{Code: models.CodeEngineUnavailable, Message: "the log is away; it is being waited for", RetryAfter: time.Second}
 }
 
-// request asks something of the server, and does not wait for longer than the engine's patience.
-func (e *Engine) request(ctx context.Context, conn *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
-	if !conn.IsConnected() {
+// request asks something of the server, and does not wait for longer than that, nor for what was asked over
+// a connection that is gone.
+func (e *Engine) request(ctx context.Context, conn *nats.Conn, m *nats.Msg, patience time.Duration) (*nats.Msg, error) {
+	link := e.link.Load()
+	if !link.isUp() {
 		return nil, nats.ErrDisconnected
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.options.PublishWait)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return conn.RequestMsgWithContext(ctx, m)
+	ctx, cut := context.WithCancelCause(ctx)
+	defer context.AfterFunc(link.ctx, func() { cut(nats.ErrDisconnected) })()
+	type answer struct {
+		reply *nats.Msg
+		err   error
+	}
+	answered := make(chan answer, 1)
+	go func() { // it does not return, either, while the connection tries to come back
+		reply, err := conn.RequestMsgWithContext(ctx, m)
+		answered <- answer{reply, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err == nil || ctx.Err() == nil {
+			return a.reply, a.err
+		}
+	case <-ctx.Done():
+	}
+	return nil, context.Cause(ctx)
 }
+
+// link is the time from when the connection is there to its loss. The connection itself is not asked, which
+// does not answer while it tries to come back.
+type link struct {
+	ctx context.Context //nolint:containedctx // it is the connection's life
+	cut context.CancelFunc
+}
+
+func newLink() *link {
+	l := &link{}
+	l.ctx, l.cut = context.WithCancel(context.Background())
+	return l
+}
+
+func (l *link) isUp() bool { return l.ctx.Err() == nil }
 
 // api asks JetStream's API, whose answers come from the leader: of the stream, or of all streams.
 func api[T any](ctx context.Context, e *Engine, subject string, question any) (answer T, err error) {
@@ -75,7 +110,7 @@ func api[T any](ctx context.Context, e *Engine, subject string, question any) (a
 			return answer, err
 		}
 	}
-	reply, err := e.request(ctx, e.conn, m)
+	reply, err := e.request(ctx, e.conn, m, e.options.PublishWait)
 	if err != nil {
 		return answer, err
 	}
@@ -117,17 +152,54 @@ type streamInfo struct {
 		Last     uint64            `json:"last_seq"`
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
-	Total  int `json:"total"`
-	Limit  int `json:"limit"`
-	Offset int `json:"offset"`
+	Cluster clusterInfo `json:"cluster"`
+	Total   int         `json:"total"`
+	Limit   int         `json:"limit"`
+	Offset  int         `json:"offset"`
 }
 
-// state asks for the stream's state, and for the subjects that match a filter, if it is not empty. A
+// clusterInfo is who answers.
+type clusterInfo struct {
+	Leader   string        `json:"leader"`
+	Replicas []replicaInfo `json:"replicas"`
+}
+
+// replicaInfo is another server that has the stream. Active is how long ago it was heard of, 0 if it never was.
+type replicaInfo struct {
+	Active time.Duration `json:"active"`
+}
+
+// maxUnheard is how long a leader may not have heard of others and is still certain to lead: these wait for
+// four seconds before they choose another.
+const maxUnheard = 3 * time.Second
+
+// errNoLeader says that the state of a stream is not that of its leader: any server answers for a stream that
+// it believes to have none, and one that was cut off, or was stopped and has just gone on, believes to lead.
+var errNoLeader = errors.New("the server that answers does not lead the stream")
+
+// check fails if the answer may be older than what others have answered before. A server alone always leads.
+func (c clusterInfo) check() error {
+	heard := 1
+	for _, r := range c.Replicas {
+		if r.Active > 0 && r.Active <= maxUnheard {
+			heard++
+		}
+	}
+	if len(c.Replicas) > 0 && (c.Leader == "" || 2*heard <= len(c.Replicas)+1) {
+		return errNoLeader
+	}
+	return nil
+}
+
+// state asks for the stream's state, which has everything that was answered before the call, and for the subjects that match a filter, if it is not empty. A
 // stream of another life has another epoch.
 func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 	s := state{}
 	for offset := 0; ; {
 		info, err := api[streamInfo](ctx, e, "STREAM.INFO."+e.options.Stream, map[string]any{"subjects_filter": filter, "offset": offset})
+		if err == nil {
+			err = info.Cluster.check()
+		}
 		if err != nil {
 			return state{}, err
 		}
@@ -204,7 +276,7 @@ func (b bunch) last() uint64 {
 // direct asks any replica for the first messages of a filter from a sequence on, at most count, and bytes
 // or one message.
 func (e *Engine) direct(ctx context.Context, filter string, from uint64, count, bytes int) (bunch, error) {
-	if !e.conn.IsConnected() {
+	if !e.link.Load().isUp() {
 		return bunch{}, nats.ErrDisconnected
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.options.PublishWait)

@@ -47,9 +47,11 @@ func (e *Engine) connect() (err error) {
 				e.trouble.note("disconnected", err)
 			}
 			e.unverified.Store(true)
+			e.link.Load().cut()
 			e.kick()
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
+			e.link.Store(newLink())
 			e.follower.restart(errors.New("reconnected"))
 			e.kick()
 		}),
@@ -116,7 +118,7 @@ func isPassing(err error) bool {
 		return api.Code == 503 || api.Code == 500
 	}
 	for _, passing := range []error{
-		nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionClosed, context.DeadlineExceeded,
+		errNoLeader, nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionClosed, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, passing) {
 			return true

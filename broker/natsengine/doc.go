@@ -12,6 +12,7 @@
 //
 //	fanfare-log.anchor.<n>     see below
 //	fanfare-log.purge.<topic>  that a topic was purged: {"last": <sequence>}
+//	fanfare-log.probe          nothing: whoever sent it wanted to know its place
 //
 // An id's sequence is the stream's, so they have places, too; its epoch is in the stream's metadata.
 //

@@ -50,6 +50,8 @@ type Engine struct {
 	unverified          atomic.Bool
 	// health is what the last look at the stream said.
 	health atomic.Pointer[error]
+	// link is that of the present connection, or of the last one.
+	link atomic.Pointer[link]
 
 	// kicked asks for a look at once. stop ends the watching, which watching waits for.
 	kicked   chan struct{}
@@ -75,6 +77,7 @@ func New(ctx context.Context, options Options) (_ *Engine, err error) {
 	}
 	e.follower.engine = e
 	e.setHealth(nil)
+	e.link.Store(newLink())
 	if options.embedded() {
 		if e.server, err = startServer(options); err != nil {
 			return nil, err
@@ -220,7 +223,7 @@ func (e *Engine) Position(ctx context.Context) (models.ID, error) {
 
 // Ready implements broker.Engine. It tells what was found within the last second.
 func (e *Engine) Ready(context.Context) error {
-	if !e.conn.IsConnected() || e.unverified.Load() {
+	if !e.link.Load().isUp() || e.unverified.Load() {
 		return errAway()
 	}
 	if err := e.guard.check(); err != nil {
@@ -292,7 +295,7 @@ func (e *Engine) watch(ctx context.Context) {
 		default:
 			failures++
 			e.setHealth(e.unavailable("watching", err))
-			if failures%maxFailures == 0 && e.server == nil && e.conn.IsConnected() {
+			if failures%maxFailures == 0 && e.server == nil && e.link.Load().isUp() {
 				// This server answers, and has no leader to ask. Another may.
 				_ = e.conn.ForceReconnect()
 			}

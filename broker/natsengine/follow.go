@@ -29,6 +29,10 @@ const (
 	// maxIncoming is how many messages may wait to be taken, 8 bytes each. Flow control has up to 32 MiB of
 	// them under way.
 	maxIncoming = 256 << 10
+	// minPatience is how long a follower waits for its consumer, and morePatience how much longer each time
+	// that it does not get one: JetStream gives one to a server that has been gone for a while, and does not
+	// say so. The next may come to another.
+	minPatience, morePatience = 500 * time.Millisecond, 250 * time.Millisecond
 	// consumerLife is how long a consumer stays that nobody listens to.
 	consumerLife = 10 * time.Second
 )
@@ -54,7 +58,7 @@ type follower struct {
 	again context.CancelCauseFunc
 	// behind is where it was when it was found behind.
 	behind  models.ID
-	waiting bool // for room to deliver
+	waiting bool // for a consumer, or for room to deliver
 }
 
 func newFollower() *follower { return &follower{skipped: rate.Sometimes{Interval: time.Minute}} }
@@ -122,13 +126,16 @@ func (f *follower) check(was models.ID, s state) {
 
 func (f *follower) run(ctx context.Context, stopped chan<- struct{}) {
 	defer close(stopped)
-	for {
+	for patience := minPatience; ; {
 		life, again := context.WithCancelCause(ctx)
 		f.mu.Lock()
 		f.again = again
 		f.mu.Unlock()
-		err := f.follow(life)
+		found, err := f.follow(life, patience)
 		f.tried()
+		if patience = min(patience+morePatience, f.engine.options.PublishWait); found {
+			patience = minPatience
+		}
 		f.mu.Lock()
 		f.again = nil
 		f.mu.Unlock()
@@ -148,24 +155,41 @@ func (f *follower) run(ctx context.Context, stopped chan<- struct{}) {
 	}
 }
 
-// follow follows until something is wrong.
-func (f *follower) follow(ctx context.Context) error {
-	at, err := f.locate(ctx)
-	if err != nil {
-		return err
-	}
+// follow follows until something is wrong. Found tells whether it had a consumer.
+func (f *follower) follow(ctx context.Context, patience time.Duration) (found bool, err error) {
 	e := f.engine
+	if !e.link.Load().isUp() {
+		return false, nats.ErrDisconnected
+	}
 	inbox, err := e.openInbox(maxIncoming)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer inbox.close()
 	name := "fanfare-" + nuid.Next()
-	if err := e.createConsumer(ctx, name, inbox.subject, at.Sequence+1); err != nil {
-		return explain("the consumer cannot be made", err)
+	defer func() { _ = e.conn.Publish("$JS.API.CONSUMER.DELETE."+e.options.Stream+"."+name, nil) }()
+	at, err := f.begin(ctx, patience, name, inbox.subject)
+	if err != nil {
+		return false, err
 	}
 	f.tried()
-	defer func() { _ = e.conn.Publish("$JS.API.CONSUMER.DELETE."+e.options.Stream+"."+name, nil) }()
+	return true, f.listen(ctx, inbox, at)
+}
+
+// begin finds the place to go on from, and makes a consumer.
+func (f *follower) begin(ctx context.Context, patience time.Duration, name, inbox string) (at models.ID, err error) {
+	f.setWaiting(true)
+	defer f.setWaiting(false)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if at, err = f.locate(ctx); err != nil {
+		return at, err
+	}
+	return at, explain("the consumer cannot be made", f.engine.createConsumer(ctx, name, inbox, at.Sequence+1))
+}
+
+// listen takes what comes from a consumer of everything after a place.
+func (f *follower) listen(ctx context.Context, inbox inbox, at models.ID) error {
 	run := &following{follower: f, epoch: at.Epoch, reached: at.Sequence}
 	for {
 		m, err := inbox.next(ctx, maxSilence)
@@ -201,10 +225,12 @@ func (f *follower) locate(ctx context.Context) (models.ID, error) {
 		return at, err
 	}
 	_, found, err := e.leaderMessage(ctx, map[string]any{"seq": at.Sequence + 1, "next_by_subj": ">"})
-	if err != nil || found {
-		return at, err
+	if err == nil && !found {
+		// All of it was removed, or a server answers that does not lead any more. Behind a probe there is
+		// something to be delivered, and the gap with it.
+		_, err = e.probe(ctx)
 	}
-	return f.move(s.id(s.last)), nil // all of it was removed
+	return at, err
 }
 
 // move goes on to a place: what lies before it is lost.
@@ -348,5 +374,5 @@ func (f *follower) deliver(ctx context.Context, batch broker.Batch) error {
 func (f *follower) setWaiting(waiting bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting = waiting
+	f.waiting, f.behind = waiting, models.ID{}
 }

@@ -117,8 +117,11 @@ func (n *Node) say(b beat) error {
 	return n.send(n.subject("beat"), "", text, nil)
 }
 
-// send sends something signed.
+// send sends something signed, if the connection is there.
 func (n *Node) send(subject, reply string, payload []byte, header nats.Header) error {
+	if !n.link.Load().isUp() {
+		return nats.ErrDisconnected
+	}
 	m := &nats.Msg{Subject: subject, Reply: reply, Data: payload, Header: nats.Header{}}
 	maps.Copy(m.Header, header)
 	m.Header[headerStamp] = []string{n.codec.stamp(usageNode, time.Now(), nodeFields(m)...)}

@@ -37,8 +37,10 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	if err != nil {
 		return models.Receipt{}, err
 	}
+	end := time.Now().Add(e.patience())
 	a, err := e.store(ctx, e.voice, m)
-	for isCode(err, errCodeDuplicateBusy) && ctx.Err() == nil {
+	// The other may stay under way for long: a leader that is alone keeps what it cannot store.
+	for isCode(err, errCodeDuplicateBusy) && ctx.Err() == nil && time.Now().Before(end) {
 		time.Sleep(busyPause)
 		a, err = e.store(ctx, e.voice, m)
 	}

@@ -43,16 +43,10 @@ func (e *Engine) verify(ctx context.Context, s state) error {
 		if at.Epoch != s.epoch {
 			continue
 		}
-		if at.Sequence > s.last { // it may have been answered since
-			var err error
-			if s, err = e.state(ctx, ""); err != nil {
-				return err
-			}
-			if at.Epoch != s.epoch {
-				continue
-			}
+		lost, err := e.endsBefore(ctx, at, s)
+		if err != nil {
+			return err
 		}
-		lost := at.Sequence > s.last
 		if !lost {
 			m, found, err := e.leaderMessage(ctx, map[string]any{"seq": at.Sequence})
 			if err != nil {
@@ -68,6 +62,23 @@ func (e *Engine) verify(ctx context.Context, s state) error {
 		}
 	}
 	return nil
+}
+
+// endsBefore tells whether the log, which had a state before, does not come to a place in it.
+func (e *Engine) endsBefore(ctx context.Context, at models.ID, was state) (bool, error) {
+	if at.Sequence <= was.last {
+		return false, nil
+	}
+	now, err := e.state(ctx, "") // it may have come there since
+	if err != nil || at.Epoch != now.epoch || at.Sequence <= now.last {
+		return false, err
+	}
+	if e.server != nil {
+		return true, nil
+	}
+	// In a cluster it may be the answer of a server that does not lead any more. That cannot store anything.
+	place, err := e.probe(ctx)
+	return place <= at.Sequence, err
 }
 
 // errAnother ends what was begun with a log that is not there any more.

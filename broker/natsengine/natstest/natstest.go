@@ -30,7 +30,7 @@ type settings struct {
 	Dir           string
 }
 
-// Serve makes this process a server, if it was started as one. It must be the first thing in TestMain.
+// Serve makes this process a server that tells nobody of the others, if it was started as one. It must be the first thing in TestMain.
 func Serve() {
 	text := os.Getenv(variable)
 	if text == "" {
@@ -50,7 +50,7 @@ func Serve() {
 		NoSigs:     true,
 	}
 	if s.Cluster > 0 {
-		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: s.Cluster, PoolSize: -1}
+		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: s.Cluster, PoolSize: -1, NoAdvertise: true}
 		for _, port := range s.Routes {
 			options.Routes = append(options.Routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 		}
@@ -193,7 +193,14 @@ func (s *Server) Restore(dir string) {
 }
 
 // Pause stops it where it is, as if it were cut off, until Resume.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	// It goes on for a moment.
+	if _, err := syscall.Wait4(s.process.Process.Pid, nil, syscall.WUNTRACED, nil); err != nil {
+		s.t.Fatal(err)
+	}
+}
 
 // Resume ends Pause.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
