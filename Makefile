@@ -28,12 +28,13 @@ run: build ## Run the server on 127.0.0.1:8080
 build: ## Build the binary: bin/fanfare
 	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
 
+# TestCluster is about NATS, and takes long: once is enough.
 test: check-cc ## Run all Go tests under the race detector, with and without epoll
 	$(GO) test -race -timeout 10m $(TESTFLAGS) ./...
-	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m $(TESTFLAGS) ./handlers ./app
+	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m -skip '^TestCluster$$' $(TESTFLAGS) ./handlers ./app
 
 race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
-	FANFARE_HISTORIES=300 $(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
+	FANFARE_HISTORIES=300 FANFARE_REAL_HISTORIES=10 $(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
 
 fuzz: ## Fuzz what parses input, each for FUZZTIME=10s
 	$(GO) test -run '^$$' -fuzz '^FuzzTopics$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./models
