@@ -57,51 +57,6 @@ func errAway() error {
 	return &models.Error{Code: models.CodeEngineUnavailable, Message: "the log is away; it is being waited for", RetryAfter: time.Second}
 }
 
-// request asks something of the server, and does not wait for longer than that, nor for what was asked over
-// a connection that is gone.
-func (e *Engine) request(ctx context.Context, conn *nats.Conn, m *nats.Msg, patience time.Duration) (*nats.Msg, error) {
-	link := e.link.Load()
-	if !link.isUp() {
-		return nil, nats.ErrDisconnected
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	ctx, cut := context.WithCancelCause(ctx)
-	defer context.AfterFunc(link.ctx, func() { cut(nats.ErrDisconnected) })()
-	type answer struct {
-		reply *nats.Msg
-		err   error
-	}
-	answered := make(chan answer, 1)
-	go func() { // it does not return, either, while the connection tries to come back
-		reply, err := conn.RequestMsgWithContext(ctx, m)
-		answered <- answer{reply, err}
-	}()
-	select {
-	case a := <-answered:
-		if a.err == nil || ctx.Err() == nil {
-			return a.reply, a.err
-		}
-	case <-ctx.Done():
-	}
-	return nil, context.Cause(ctx)
-}
-
-// link is the time from when the connection is there to its loss. The connection itself is not asked, which
-// does not answer while it tries to come back.
-type link struct {
-	ctx context.Context //nolint:containedctx // it is the connection's life
-	cut context.CancelFunc
-}
-
-func newLink() *link {
-	l := &link{}
-	l.ctx, l.cut = context.WithCancel(context.Background())
-	return l
-}
-
-func (l *link) isUp() bool { return l.ctx.Err() == nil }
-
 // api asks JetStream's API, whose answers come from the leader: of the stream, or of all streams.
 func api[T any](ctx context.Context, e *Engine, subject string, question any) (answer T, err error) {
 	m := &nats.Msg{Subject: "$JS.API." + subject}
@@ -191,8 +146,8 @@ func (c clusterInfo) check() error {
 	return nil
 }
 
-// state asks for the stream's state, which has everything that was answered before the call, and for the subjects that match a filter, if it is not empty. A
-// stream of another life has another epoch.
+// state asks for the stream's state, which has everything that was answered before the call, and for the
+// subjects that match a filter, if it is not empty. A stream of another life has another epoch.
 func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 	s := state{}
 	for offset := 0; ; {
@@ -217,7 +172,7 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 		}
 		offset += len(info.State.Subjects)
 		if len(info.State.Subjects) == 0 || offset >= info.Total {
-			e.known.learn(s.id(s.last))
+			e.epoch.Store(&s.epoch)
 			return s, nil
 		}
 	}

@@ -46,7 +46,6 @@ func (e *Engine) connect() (err error) {
 			if err != nil {
 				e.trouble.note("disconnected", err)
 			}
-			e.unverified.Store(true)
 			e.link.Load().cut()
 			e.kick()
 		}),

@@ -38,16 +38,15 @@ type Engine struct {
 	sink  broker.Sink
 
 	// Safe for concurrent use.
-	known   known
 	trouble trouble
 	guard   guard
 	// anchored is the number of the newest anchor.
 	anchored atomic.Int64
 	follower *follower
-	// answered and delivered are the newest messages that were. unverified tells that the log is not known to
-	// be the one that has them.
+	// answered and delivered are the newest messages that were.
 	answered, delivered witness
-	unverified          atomic.Bool
+	// epoch is that of the log, as far as is known.
+	epoch atomic.Pointer[string]
 	// health is what the last look at the stream said.
 	health atomic.Pointer[error]
 	// link is that of the present connection, or of the last one.
@@ -125,6 +124,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err := e.anchor(ctx); err != nil && e.guard.check() == nil {
 		return err
 	}
+	e.link.Load().verified.Store(true) // there is nothing yet that it would have to have
 	return nil
 }
 
@@ -223,7 +223,7 @@ func (e *Engine) Position(ctx context.Context) (models.ID, error) {
 
 // Ready implements broker.Engine. It tells what was found within the last second.
 func (e *Engine) Ready(context.Context) error {
-	if !e.link.Load().isUp() || e.unverified.Load() {
+	if !e.link.Load().isGood() {
 		return errAway()
 	}
 	if err := e.guard.check(); err != nil {
@@ -316,7 +316,7 @@ func (e *Engine) look(ctx context.Context) error {
 	if e.server != nil {
 		tended = e.tend(ctx)
 	}
-	was := e.follower.place()
+	link, was := e.link.Load(), e.follower.place()
 	s, err := e.state(ctx, "")
 	if isCode(err, errCodeNoStream) {
 		// Somebody has removed it. Without one nothing goes on, and there is nothing left to destroy.
@@ -329,11 +329,11 @@ func (e *Engine) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.unverified.Load() {
+	if !link.verified.Load() {
 		if err := e.verify(ctx, s); err != nil {
 			return err
 		}
-		e.unverified.Store(false)
+		link.verified.Store(true)
 	}
 	e.follower.check(was, s)
 	if refusal := e.guard.check(); tended != nil || refusal != nil {

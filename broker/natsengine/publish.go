@@ -22,7 +22,8 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	if len(draft.Data) > e.codec.maxData {
 		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "a message's data has at most %d bytes as JSON text", e.codec.maxData)
 	}
-	if e.unverified.Load() {
+	link := e.link.Load()
+	if !link.isGood() {
 		return models.Receipt{}, errAway()
 	}
 	// It takes room as if it were delivered from here, so that who publishes faster than this node
@@ -44,18 +45,19 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 		time.Sleep(busyPause)
 		a, err = e.store(ctx, e.voice, m)
 	}
-	if isCode(err, errCodeTooLarge) {
+	switch {
+	case isCode(err, errCodeTooLarge):
 		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "the message is larger than the log takes")
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	case errors.Is(err, context.DeadlineExceeded):
 		e.trouble.note("publishing", err)
 		return models.Receipt{}, errUncertain()
-	}
-	if err != nil {
+	case err != nil:
 		return models.Receipt{}, e.unavailable("publishing", err)
+	case e.link.Load() != link:
+		return models.Receipt{}, errUncertain() // it is in a log that is not known to be this one
 	}
 	receipt := models.Receipt{
-		ID:    models.ID{Epoch: e.epoch(), Sequence: a.Sequence},
+		ID:    models.ID{Epoch: *e.epoch.Load(), Sequence: a.Sequence},
 		Topic: draft.Topic,
 		Time:  models.Timestamp{Time: now},
 	}
@@ -64,7 +66,6 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 			return models.Receipt{}, err
 		}
 	}
-	e.known.raise(receipt.ID)
 	if !a.Duplicate {
 		e.answered.saw(receipt.ID, time.Time{}, m.Header.Get(headerStamp))
 	}
@@ -101,9 +102,6 @@ func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models
 	receipt.Time = m.Time
 	return nil
 }
-
-// epoch is that of the log, as far as is known.
-func (e *Engine) epoch() string { return e.known.get().Epoch }
 
 func parseAck(text []byte) (a ack, err error) {
 	err = json.Unmarshal(text, &a)
