@@ -37,6 +37,7 @@ func (e *Engine) connect() (err error) {
 		nats.Name("fanfare " + e.node),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // servers that refuse it may know better soon
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), // what cannot be sent fails at once

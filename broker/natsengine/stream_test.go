@@ -265,3 +265,22 @@ func TestStreamLosesItsEnd(t *testing.T) {
 	})
 	sink.want(t, fresh)
 }
+
+// TestRefusedForAWhile: servers that have refused the node let it in again without its being restarted.
+func TestRefusedForAWhile(t *testing.T) {
+	cluster := natstest.Start(t, 1)
+	server := cluster.Server(0)
+	engine := start(t, single(t, cluster))
+	server.Kill()
+	server.Ask("something else")
+	server.Start()
+	time.Sleep(3 * time.Second) // more than two attempts to connect
+	server.Kill()
+	server.Ask("")
+	server.Start()
+	for end := time.Now().Add(10 * time.Second); engine.Ready(t.Context()) != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it has given up")
+		}
+	}
+}
