@@ -38,7 +38,7 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 		return models.Receipt{}, err
 	}
 	a, err := e.store(ctx, e.voice, m)
-	for isCode(err, errCodeDuplicateBusy) && ctx.Err() == nil {
+	for end := now.Add(e.options.PublishWait); isCode(err, errCodeDuplicateBusy) && ctx.Err() == nil && time.Now().Before(end); {
 		time.Sleep(busyPause)
 		a, err = e.store(ctx, e.voice, m)
 	}
