@@ -28,16 +28,21 @@ func (e *Engine) isLost(ctx context.Context, query broker.Query, of span, now st
 	if of.after+1 < now.first && now.first > known.First {
 		return true, nil
 	}
+	// Purges come first: a replica that is behind by one has too many messages, and nothing is missing there.
+	for _, p := range e.fewer(query.Patterns) {
+		if lost, err := e.wasPurged(ctx, p, query.Patterns, of, known); err != nil || lost {
+			return lost, err
+		}
+	}
 	missing, err := e.isMissing(ctx, of.after)
 	if err != nil || !missing {
 		return false, err
 	}
+	if max(of.after, known.Newest) < now.raised {
+		return true, nil
+	}
 	for _, p := range e.fewer(query.Patterns) {
-		lost, err := e.wasPurged(ctx, p, of, known)
-		if err == nil && !lost {
-			lost, err = e.wasFull(ctx, p, of, known)
-		}
-		if err != nil || lost {
+		if lost, err := e.wasFull(ctx, p, query.Patterns, of, known); err != nil || lost {
 			return lost, err
 		}
 	}
@@ -63,9 +68,11 @@ func (e *Engine) isMissing(ctx context.Context, after uint64) (bool, error) {
 	return messages < now.last-after, err
 }
 
-// wasPurged tells whether a topic that matches was purged, of a message beyond the span's beginning.
-func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known broker.Removals) (bool, error) {
-	filter := e.options.Prefix + "-log.purge." + string(p)
+// wasPurged tells whether a topic that matches was purged, of a message beyond the span's beginning. Of those
+// that match p it is one that matches one of the patterns.
+func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, patterns []models.Pattern, of span, known broker.Removals) (bool, error) {
+	prefix := e.options.Prefix + "-log.purge."
+	filter := prefix + string(p)
 	for after := max(of.after, known.Newest); ; {
 		// A purge marks what it removes before it does. So whoever knows the mark knows of the purge.
 		marks, err := e.findOne(ctx, filter, span{after, ^uint64(0)}, maxStretch)
@@ -74,7 +81,7 @@ func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known
 		}
 		for _, s := range marks.stored {
 			var mark purgeMark
-			if !mark.read(s.payload) || mark.Last > of.after {
+			if matches(patterns, s.subject[len(prefix):]) && (!mark.read(s.payload) || mark.Last > of.after) {
 				return true, nil
 			}
 			after = s.sequence
@@ -86,15 +93,15 @@ func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known
 }
 
 // wasFull tells whether a topic that matches has lost a message beyond the span's beginning because it had too
-// many.
-func (e *Engine) wasFull(ctx context.Context, p models.Pattern, of span, known broker.Removals) (bool, error) {
+// many. Of those that match p it is one that matches one of the patterns.
+func (e *Engine) wasFull(ctx context.Context, p models.Pattern, patterns []models.Pattern, of span, known broker.Removals) (bool, error) {
 	now, err := e.state(ctx, e.codec.prefix+string(p))
 	if err != nil {
 		return false, err
 	}
 	looked := 0
 	for subject, messages := range now.subjects {
-		if messages < uint64(e.options.History.MaxMessagesPerTopic) { //nolint:gosec // it is positive
+		if messages <= bound(now.maxPerTopic) || !matches(patterns, subject[len(e.codec.prefix):]) {
 			continue
 		}
 		if looked++; looked > maxFull {

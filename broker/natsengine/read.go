@@ -101,7 +101,7 @@ func (f found) messages(codec codec, epoch string) []*models.Message {
 func (e *Engine) find(ctx context.Context, patterns []models.Pattern, of span, limit int) (found, error) {
 	if len(patterns) > maxFilters {
 		all, err := e.findOne(ctx, e.codec.prefix+models.AnyTail, of, maxStretch)
-		all.stored = slices.DeleteFunc(all.stored, func(s stored) bool { return !e.matches(patterns, s.subject) })
+		all.stored = slices.DeleteFunc(all.stored, func(s stored) bool { return !matches(patterns, s.subject[len(e.codec.prefix):]) })
 		return all.cut(limit), err
 	}
 	merged := found{reached: of.upTo}
@@ -133,9 +133,8 @@ func (f found) cut(limit int) found {
 	return f
 }
 
-func (e *Engine) matches(patterns []models.Pattern, subject string) bool {
-	topic := models.Topic(subject[min(len(e.codec.prefix), len(subject)):])
-	return slices.ContainsFunc(patterns, func(p models.Pattern) bool { return p.Matches(topic) })
+func matches(patterns []models.Pattern, topic string) bool {
+	return slices.ContainsFunc(patterns, func(p models.Pattern) bool { return p.Matches(models.Topic(topic)) })
 }
 
 // findOne gives the first messages of a span that match a filter, at most limit. Any replica is asked for

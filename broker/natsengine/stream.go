@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,10 +15,12 @@ import (
 	"fanfare/models"
 )
 
-// metadataEpoch is where the stream keeps its epoch, metadataBegin the sequence behind which that begins.
+// metadataEpoch is where the stream keeps its epoch, metadataBegin the sequence behind which that begins, and
+// metadataRaised the last one before a topic might have more messages than until then.
 const (
-	metadataEpoch = "fanfare-epoch"
-	metadataBegin = "fanfare-epoch-begin"
+	metadataEpoch  = "fanfare-epoch"
+	metadataBegin  = "fanfare-epoch-begin"
+	metadataRaised = "fanfare-raised"
 )
 
 // minWindow is the shortest window for duplicates that JetStream has.
@@ -86,10 +89,32 @@ func (e *Engine) prepareStream(ctx context.Context) error {
 		return fmt.Errorf("the stream %s is not as this server needs it, and nothing was changed:\n%w", want.Name, errors.Join(mistakes...))
 	}
 	if have.MaxPerTopic != want.MaxPerTopic || have.MaxAge != want.MaxAge || have.MaxBytes != want.MaxBytes || have.Window != want.Window {
-		e.options.Logger.Info("stream_updated", "stream", want.Name)
-		return e.updateStream(ctx, map[string]any{
-			"max_msgs_per_subject": want.MaxPerTopic, "max_age": want.MaxAge, "max_bytes": want.MaxBytes, "duplicate_window": want.Window,
-		})
+		return e.applyLimits(ctx, have, want)
+	}
+	return nil
+}
+
+// applyLimits gives the stream the bounds that are wanted. A topic that was full is so no more when it may have more
+// messages: where the log was by then is remembered.
+func (e *Engine) applyLimits(ctx context.Context, have, want streamConfig) error {
+	e.options.Logger.Info("stream_updated", "stream", want.Name)
+	change := map[string]any{
+		"max_msgs_per_subject": want.MaxPerTopic, "max_age": want.MaxAge, "max_bytes": want.MaxBytes, "duplicate_window": want.Window,
+	}
+	if bound(want.MaxPerTopic) <= bound(have.MaxPerTopic) {
+		return e.updateStream(ctx, change)
+	}
+	for range 2 { // what was published during the first may have removed something, too
+		s, err := e.state(ctx, "")
+		if err != nil {
+			return err
+		}
+		metadata := maps.Clone(have.Metadata)
+		metadata[metadataRaised] = strconv.FormatUint(s.last, 10)
+		change["metadata"] = metadata
+		if err := e.updateStream(ctx, change); err != nil {
+			return err
+		}
 	}
 	return nil
 }
