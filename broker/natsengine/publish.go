@@ -93,7 +93,9 @@ func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models
 		return nil
 	}
 	m := e.codec.decode(s, receipt.ID.Epoch)
-	if m == nil || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding {
+	// Others see the hash of a key once it was used, and can publish with it.
+	_, ours := e.codec.check(usageMessage, s.header.Get(headerStamp), fieldsOf(s.subject, s.header, s.payload)...)
+	if m == nil || !ours || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding {
 		return models.Errorf(models.CodeConflict, "this idempotency key was used for another message to this topic")
 	}
 	receipt.Time = m.Time
