@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"fanfare/broker"
 )
@@ -45,6 +46,8 @@ type Node struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	working sync.WaitGroup
+	// forged logs now and then who is not believed.
+	forged rate.Sometimes
 
 	// mu guards others, and is held while peer hears of one.
 	mu sync.Mutex
@@ -59,7 +62,12 @@ var (
 
 // NewNode makes a node of an engine that has URLs.
 func NewNode(engine *Engine) *Node {
-	n := &Node{Engine: engine, answers: make(chan struct{}, maxAnswers), others: make(map[string]time.Time)}
+	n := &Node{
+		Engine:  engine,
+		answers: make(chan struct{}, maxAnswers),
+		forged:  rate.Sometimes{Interval: time.Minute},
+		others:  make(map[string]time.Time),
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	return n
 }
@@ -135,7 +143,10 @@ func (n *Node) isSigned(m *nats.Msg) bool {
 	if ours && time.Since(at).Abs() <= noticeSkew {
 		return true
 	}
-	n.options.Logger.Debug("forged_notice", "subject", m.Subject)
+	n.forged.Do(func() {
+		n.options.Logger.Warn("node_not_believed", "subject", m.Subject,
+			"reason", "the node has another nats.secret, its clock is more than a minute off, or it is none")
+	})
 	return false
 }
 
