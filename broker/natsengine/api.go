@@ -120,9 +120,20 @@ type streamInfo struct {
 		Last     uint64            `json:"last_seq"`
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
+	Cluster *struct {
+		Leader string `json:"leader"`
+	} `json:"cluster"`
 	Total  int `json:"total"`
 	Limit  int `json:"limit"`
 	Offset int `json:"offset"`
+}
+
+// check fails without a leader: then any replica has answered, however far behind it may be.
+func (i streamInfo) check() error {
+	if i.Cluster != nil && i.Cluster.Leader == "" {
+		return errors.New("the stream has no leader")
+	}
+	return nil
 }
 
 // state asks for the stream's state, and for the subjects that match a filter, if it is not empty. A
@@ -132,6 +143,9 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 	for offset := 0; ; {
 		info, err := api[streamInfo](ctx, e, "STREAM.INFO."+e.options.Stream, map[string]any{"subjects_filter": filter, "offset": offset})
 		if err != nil {
+			return state{}, err
+		}
+		if err := info.check(); err != nil {
 			return state{}, err
 		}
 		s.epoch, s.first, s.last, s.messages = info.Config.Metadata[metadataEpoch], info.State.First, info.State.Last, info.State.Messages

@@ -30,7 +30,8 @@ type span struct{ after, upTo uint64 }
 //   - something beyond After was removed for its age or for the size of the log;
 //   - a topic has as many messages as it may have, all of them are beyond After, and others were removed, but
 //     not beyond After;
-//   - more than 256 topics that match have as many messages as they may have.
+//   - more than 256 topics that match have as many messages as they may have;
+//   - a topic may have more messages than when After was published, and something beyond After was removed.
 func (e *Engine) Read(ctx context.Context, query broker.Query) (broker.Stretch, error) {
 	stretch, err := e.read(ctx, query)
 	return stretch, e.unavailable("reading", err)

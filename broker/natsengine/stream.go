@@ -1,6 +1,7 @@
 package natsengine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -150,7 +151,7 @@ func (e *Engine) updateStream(ctx context.Context, change map[string]any) error 
 // beginEpoch gives the log a new epoch in place of one: what has that is not the log any more.
 func (e *Engine) beginEpoch(ctx context.Context, old string, why string) error {
 	info, err := api[streamInfo](ctx, e, "STREAM.INFO."+e.options.Stream, nil)
-	if err != nil {
+	if err = cmp.Or(err, info.check()); err != nil {
 		return err
 	}
 	if info.Config.Metadata[metadataEpoch] != old {
