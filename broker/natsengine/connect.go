@@ -24,6 +24,9 @@ const (
 	// pingInterval and maxPings tell a connection that is dead: after some four seconds.
 	pingInterval = time.Second
 	maxPings     = 3
+	// writeTimeout ends one whose server takes nothing any more. Who writes to it keeps everybody else waiting,
+	// the pings too.
+	writeTimeout = 4 * time.Second
 )
 
 // inboxPrefix begins the subjects that answers and the log come in at.
@@ -43,6 +46,7 @@ func (e *Engine) connect() (err error) {
 		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPings),
+		nats.FlusherTimeout(writeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				e.trouble.note("disconnected", err)

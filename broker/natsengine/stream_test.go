@@ -3,6 +3,7 @@ package natsengine_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -282,5 +283,30 @@ func TestRefusedForAWhile(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("it has given up")
 		}
+	}
+}
+
+// TestServerThatStalls: one that takes nothing any more, and is still connected, keeps nobody waiting for long.
+func TestServerThatStalls(t *testing.T) {
+	cluster := natstest.Start(t, 1)
+	server := cluster.Server(0)
+	engine := start(t, single(t, cluster))
+	server.Pause()
+	defer server.Resume()
+	began := time.Now()
+	big := []byte(`"` + strings.Repeat("x", 800<<10) + `"`)
+	var publishing sync.WaitGroup
+	for range 16 {
+		publishing.Go(func() {
+			if _, err := engine.Publish(t.Context(), models.Draft{Topic: "a", Data: big}); err == nil {
+				t.Error("a publish was answered")
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	_ = engine.Ready(t.Context())
+	publishing.Wait()
+	if waited := time.Since(began); waited > 20*time.Second {
+		t.Errorf("they have waited for %v", waited)
 	}
 }
