@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"time"
 
 	"fanfare/broker"
 	"fanfare/broker/natsengine"
@@ -25,6 +26,9 @@ const (
 	syncOS     = "os"
 	syncAlways = "always"
 )
+
+// minWindow is the shortest window of idempotency with NATS.
+const minWindow = 10 * time.Second
 
 // minSecret is the shortest secret of a cluster, in bytes.
 const minSecret = 32
@@ -66,8 +70,8 @@ type NATSConfig struct {
 	// Replicas is on how many servers of the cluster each message is: 1, 3 or 5. Default 1.
 	Replicas int `koanf:"replicas"`
 
-	// Secret is what nodes sign with, 32 bytes or more. Without it, and with URLs, whoever can read the
-	// stream's configuration can publish as any node. Default none.
+	// Secret is what nodes sign with, 32 bytes or more. Without it, and with URLs, every other NATS
+	// client can pretend to be one. Default none.
 	Secret string `koanf:"secret"`
 
 	// ApplyLimits shrinks a stream that is there to what HistoryConfig says, which removes messages.
@@ -156,6 +160,9 @@ func (v *validator) nats(c Config) {
 	v.natsListen(n)
 	if c.Engine != engineNATS {
 		return
+	}
+	if c.History.IdempotencyWindow < minWindow {
+		v.want("history.idempotency_window", c.History.IdempotencyWindow, "10s or more with engine: nats, since half of it is how far clocks may be apart")
 	}
 	switch {
 	case n.Embedded == (len(n.URLs) > 0):

@@ -2,8 +2,6 @@ package natsengine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -15,9 +13,6 @@ const (
 	anchorShare = 64
 	// minAnchorInterval is the shortest time between two.
 	minAnchorInterval = time.Second
-	// troubledPatience is how long an answer is waited for while the log seems to be away: what a leader was
-	// sent that is gone is never answered, and its successor is asked the sooner.
-	troubledPatience = time.Second
 )
 
 // anchor sees to it that there is a message of this time that nothing but its age and the stream's size
@@ -50,48 +45,4 @@ func (e *Engine) note(name string, payload []byte, header nats.Header) *nats.Msg
 func (e *Engine) probe(ctx context.Context) (uint64, error) {
 	a, err := e.store(ctx, e.conn, e.note("probe", nil, nil))
 	return a.Sequence, err
-}
-
-// ack is JetStream's answer to a message.
-type ack struct {
-	Stream    string    `json:"stream"`
-	Sequence  uint64    `json:"seq"`
-	Duplicate bool      `json:"duplicate"`
-	Error     *apiError `json:"error"`
-}
-
-// store has a message stored if there is room, and returns when it is.
-func (e *Engine) store(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
-	size := m.Size()
-	if err := e.guard.admit(size); err != nil {
-		return ack{}, err
-	}
-	defer e.guard.leave(size)
-	return e.send(ctx, conn, m)
-}
-
-// send has a message stored, and returns when it is.
-func (e *Engine) send(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
-	reply, err := e.request(ctx, conn, m, e.patience())
-	if err != nil {
-		return ack{}, err
-	}
-	a, err := parseAck(reply.Data)
-	switch {
-	case err != nil:
-		return ack{}, fmt.Errorf("JetStream's answer cannot be read: %w", err)
-	case a.Error != nil:
-		return ack{}, a.Error
-	case a.Sequence == 0:
-		return ack{}, errors.New("JetStream's answer has no sequence")
-	}
-	return a, nil
-}
-
-// patience is how long it may take to store a message.
-func (e *Engine) patience() time.Duration {
-	if *e.health.Load() != nil {
-		return min(e.options.PublishWait, troubledPatience)
-	}
-	return e.options.PublishWait
 }

@@ -84,8 +84,13 @@ func api[T any](ctx context.Context, e *Engine, subject string, question any) (a
 // state is the stream at one moment, as its leader knows it.
 type state struct {
 	epoch string
-	// begin is the sequence that the epoch begins behind: a stream can have several in its life.
-	begin uint64
+	// begin is the sequence that the epoch begins behind: a stream can have several in its life. raised is where
+	// it was when a topic came to have more messages than before: what is lost up to there shows no more.
+	begin, raised uint64
+	// maxPerTopic is how many messages a topic may have, 0 or less for no bound; window is for how long
+	// messages are known again.
+	maxPerTopic int64
+	window      time.Duration
 	// first and last are the sequences of the first and the last message; last stays when that is
 	// removed. messages counts those that are left.
 	first, last, messages uint64
@@ -163,6 +168,8 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 			return state{}, errors.New("the stream has no epoch: it is not one of Fanfare's")
 		}
 		s.begin, _ = strconv.ParseUint(info.Config.Metadata[metadataBegin], 10, 64) // 0 without one
+		s.raised, _ = strconv.ParseUint(info.Config.Metadata[metadataRaised], 10, 64)
+		s.maxPerTopic, s.window = info.Config.MaxPerTopic, info.Config.Window
 		if s.subjects == nil {
 			s.subjects = info.State.Subjects
 		} else {

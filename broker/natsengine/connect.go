@@ -24,6 +24,9 @@ const (
 	// pingInterval and maxPings tell a connection that is dead: after some four seconds.
 	pingInterval = time.Second
 	maxPings     = 3
+	// writeTimeout ends one whose server takes nothing any more. Who writes to it keeps everybody else waiting,
+	// the pings too.
+	writeTimeout = 4 * time.Second
 )
 
 // inboxPrefix begins the subjects that answers and the log come in at.
@@ -37,11 +40,13 @@ func (e *Engine) connect() (err error) {
 		nats.Name("fanfare " + e.node),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // servers that refuse it may know better soon
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectWait, reconnectWait),
 		nats.ReconnectBufSize(-1), // what cannot be sent fails at once
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPings),
+		nats.FlusherTimeout(writeTimeout),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				e.trouble.note("disconnected", err)
@@ -55,7 +60,9 @@ func (e *Engine) connect() (err error) {
 			e.kick()
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			e.follower.restart(err) // it may have been what it listens to that overflowed
+			if !errors.Is(err, nats.ErrPermissionViolation) {
+				e.follower.restart(err) // it may have been what it listens to that overflowed
+			}
 			e.trouble.note("connection", err)
 		}),
 	}
@@ -98,6 +105,10 @@ func (e *Engine) await(ctx context.Context, what string, attempt func(context.Co
 		if err == nil || !isPassing(err) {
 			return explain(what, err)
 		}
+		if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("nobody answers for JetStream: is it enabled, has it a leader, and may this user publish to $JS.API.>"+
+				" and subscribe to %s.>? (%w)", inboxPrefix, err)
+		}
 		if !logged {
 			logged = true
 			e.options.Logger.Warn("waiting_for_nats", "step", what, "error", err, "patience", startPatience)
@@ -114,7 +125,7 @@ func (e *Engine) await(ctx context.Context, what string, attempt func(context.Co
 // to choose a leader.
 func isPassing(err error) bool {
 	if api, ok := errors.AsType[*apiError](err); ok {
-		return api.Code == 503 || api.Code == 500
+		return api.Code == 503
 	}
 	for _, passing := range []error{
 		errNoLeader, nats.ErrNoServers, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected, nats.ErrConnectionClosed, context.DeadlineExceeded,

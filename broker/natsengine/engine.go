@@ -111,14 +111,18 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.MaxMessageSize() <= 0 {
+	maxData := min(e.options.MessageSize, int(e.conn.MaxPayload())-headerSpace)
+	switch {
+	case maxData <= 0:
 		return fmt.Errorf("the NATS servers take messages of at most %d bytes: raise their max_payload", e.conn.MaxPayload())
+	case maxData < e.options.MessageSize:
+		e.options.Logger.Info("message_size_bounded", "wanted", e.options.MessageSize, "bytes", maxData, "max_payload", e.conn.MaxPayload())
 	}
 	e.codec = codec{
-		signer:  signer{e.key(s.epoch)},
+		signer:  signer{e.key()},
 		prefix:  e.options.Prefix + ".",
-		maxData: e.MaxMessageSize(),
-		skew:    e.options.window() / 2,
+		maxData: maxData,
+		skew:    s.window / 2,
 		stream:  e.options.Stream,
 	}
 	if err := e.anchor(ctx); err != nil && e.guard.check() == nil {
@@ -172,10 +176,9 @@ func (e *Engine) tend(ctx context.Context) error {
 	return nil
 }
 
-// key is what signs: the secret that all nodes have, or that of the store, or else what who can read the
-// stream's configuration can know, too.
-func (e *Engine) key(epoch string) []byte {
-	secret := "epoch " + epoch
+// key is what signs: the secret that all nodes have, or that of the store, or else what anybody can know.
+func (e *Engine) key() []byte {
+	secret := "stream " + e.options.Stream
 	switch {
 	case e.options.Secret != "":
 		secret = "secret " + e.options.Secret
@@ -188,9 +191,7 @@ func (e *Engine) key(epoch string) []byte {
 
 // MaxMessageSize is how large a message's data may be, in bytes: as the options say, or less if the servers
 // take less.
-func (e *Engine) MaxMessageSize() int {
-	return min(e.options.MessageSize, int(e.conn.MaxPayload())-headerSpace)
-}
+func (e *Engine) MaxMessageSize() int { return e.codec.maxData }
 
 // GuestURL is where other NATS clients find the server in this process, empty if no port is open.
 func (e *Engine) GuestURL() string {

@@ -233,9 +233,9 @@ func (f *follower) locate(ctx context.Context) (models.ID, error) {
 	return at, err
 }
 
-// move goes on to a place: what lies before it is lost.
+// move goes on where another life of the log begins.
 func (f *follower) move(to models.ID) models.ID {
-	f.engine.sink.Deliver(broker.Batch{Gap: true, Reached: to})
+	f.engine.sink.Deliver(broker.Batch{Reached: to})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at = to
@@ -293,14 +293,14 @@ func (r *following) take(ctx context.Context, m *nats.Msg) error {
 		return fmt.Errorf("message %d came as number %d", meta.Sequence.Consumer, r.received)
 	}
 	sequence := meta.Sequence.Stream
-	if sequence != r.reached+1 {
+	message, lost := r.follower.engine.codec.decode(stored{m.Subject, m.Header, m.Data, sequence, meta.Timestamp}, r.epoch)
+	if lost || sequence != r.reached+1 {
 		if err := r.flush(ctx); err != nil {
 			return err
 		}
 		r.batch.Gap = true // what is missing was removed before it came
 	}
 	r.reached, r.newest = sequence, meta.Timestamp
-	message := r.follower.engine.codec.decode(stored{m.Subject, m.Header, m.Data, sequence, meta.Timestamp}, r.epoch)
 	switch {
 	case message == nil && strings.HasPrefix(m.Subject, r.follower.engine.codec.prefix):
 		r.follower.skipped.Do(func() {

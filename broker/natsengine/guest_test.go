@@ -14,6 +14,7 @@ import (
 	"fanfare/broker"
 	"fanfare/broker/enginetest"
 	"fanfare/broker/natsengine"
+	"fanfare/broker/natsengine/natstest"
 	"fanfare/models"
 )
 
@@ -347,4 +348,36 @@ func TestPassword(t *testing.T) {
 	guest := connect(t, r.GuestURL(), nats.UserInfo("fanfare", "open sesame"))
 	send(t, guest, &nats.Msg{Subject: "fanfare.a", Data: []byte("1")})
 	r.checkAll([]models.Message{{Topic: "a", Data: []byte("1")}})
+}
+
+// TestKeyThatSomebodyTook: what another NATS client has published with the hash of a key is no message of this key.
+func TestKeyThatSomebodyTook(t *testing.T) {
+	cluster := natstest.Start(t, 1)
+	o := single(t, cluster)
+	o.History.IdempotencyWindow = 200 * time.Millisecond
+	engine := start(t, o)
+	conn := connect(t, cluster.URLs()[0])
+	heard, err := conn.SubscribeSync(o.Prefix + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	draft := models.Draft{Topic: "a", Data: []byte("1"), Key: "k", From: "ada"}
+	publish(t, engine, draft)
+	m, err := heard.NextMsg(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	forged := nats.NewMsg(o.Prefix + ".b")
+	forged.Data = []byte("1")
+	forged.Header.Set("Nats-Msg-Id", m.Header.Get("Nats-Msg-Id"))
+	if _, err := conn.RequestMsg(forged, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if receipt, err := engine.Publish(t.Context(), draft); err == nil && receipt.Duplicate {
+		t.Errorf("%+v is somebody else's message to another topic", receipt)
+	}
 }

@@ -28,16 +28,21 @@ func (e *Engine) isLost(ctx context.Context, query broker.Query, of span, now st
 	if of.after+1 < now.first && now.first > known.First {
 		return true, nil
 	}
+	// Purges come first: a replica that is behind by one has too many messages, and nothing is missing there.
+	for _, p := range fewer(query.Patterns) {
+		if lost, err := e.wasPurged(ctx, p, query.Patterns, of, known); err != nil || lost {
+			return lost, err
+		}
+	}
 	missing, err := e.isMissing(ctx, of.after)
 	if err != nil || !missing {
 		return false, err
 	}
-	for _, p := range e.fewer(query.Patterns) {
-		lost, err := e.wasPurged(ctx, p, of, known)
-		if err == nil && !lost {
-			lost, err = e.wasFull(ctx, p, of, known)
-		}
-		if err != nil || lost {
+	if max(of.after, known.Newest) < now.raised {
+		return true, nil
+	}
+	for _, p := range fewer(query.Patterns) {
+		if lost, err := e.wasFull(ctx, p, query.Patterns, of, known); err != nil || lost {
 			return lost, err
 		}
 	}
@@ -45,7 +50,7 @@ func (e *Engine) isLost(ctx context.Context, query broker.Query, of span, now st
 }
 
 // fewer gives patterns that match at least what others do, and are not too many.
-func (*Engine) fewer(patterns []models.Pattern) []models.Pattern {
+func fewer(patterns []models.Pattern) []models.Pattern {
 	if len(patterns) > maxFilters {
 		return []models.Pattern{models.AnyTail}
 	}
@@ -63,9 +68,11 @@ func (e *Engine) isMissing(ctx context.Context, after uint64) (bool, error) {
 	return messages < now.last-after, err
 }
 
-// wasPurged tells whether a topic that matches was purged, of a message beyond the span's beginning.
-func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known broker.Removals) (bool, error) {
-	filter := e.options.Prefix + "-log.purge." + string(p)
+// wasPurged tells whether a topic that matches was purged, of a message beyond the span's beginning. Of those
+// that match p it is one that matches one of the patterns.
+func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, patterns []models.Pattern, of span, known broker.Removals) (bool, error) {
+	prefix := e.options.Prefix + "-log.purge."
+	filter := prefix + string(p)
 	for after := max(of.after, known.Newest); ; {
 		// A purge marks what it removes before it does. So whoever knows the mark knows of the purge.
 		marks, err := e.findOne(ctx, filter, span{after, ^uint64(0)}, maxStretch)
@@ -74,7 +81,7 @@ func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known
 		}
 		for _, s := range marks.stored {
 			var mark purgeMark
-			if !mark.read(s.payload) || mark.Last > of.after {
+			if matches(patterns, s.subject[len(prefix):]) && (!mark.read(s.payload) || mark.Last > of.after) {
 				return true, nil
 			}
 			after = s.sequence
@@ -86,15 +93,15 @@ func (e *Engine) wasPurged(ctx context.Context, p models.Pattern, of span, known
 }
 
 // wasFull tells whether a topic that matches has lost a message beyond the span's beginning because it had too
-// many.
-func (e *Engine) wasFull(ctx context.Context, p models.Pattern, of span, known broker.Removals) (bool, error) {
-	now, err := e.state(ctx, e.codec.prefix+string(p))
+// many. Of those that match p it is one that matches one of the patterns.
+func (e *Engine) wasFull(ctx context.Context, p models.Pattern, patterns []models.Pattern, of span, known broker.Removals) (bool, error) {
+	now, err := e.changed(ctx, p, known)
 	if err != nil {
 		return false, err
 	}
 	looked := 0
 	for subject, messages := range now.subjects {
-		if messages < uint64(e.options.History.MaxMessagesPerTopic) { //nolint:gosec // it is positive
+		if messages <= bound(now.maxPerTopic) || !matches(patterns, subject[len(e.codec.prefix):]) {
 			continue
 		}
 		if looked++; looked > maxFull {
@@ -107,13 +114,44 @@ func (e *Engine) wasFull(ctx context.Context, p models.Pattern, of span, known b
 	return false, nil
 }
 
+// changed gives the state with the subjects that match, and that have got messages since what is known of: only
+// a message to a topic removes one of it. There may be others among them.
+func (e *Engine) changed(ctx context.Context, p models.Pattern, known broker.Removals) (state, error) {
+	filter := e.codec.prefix + string(p)
+	if known.Newest == 0 {
+		return e.state(ctx, filter)
+	}
+	now, err := e.state(ctx, "")
+	if err != nil {
+		return state{}, err
+	}
+	recent, err := e.findOne(ctx, filter, span{known.Newest, now.last}, maxStretch)
+	if err != nil {
+		return state{}, err
+	}
+	now.subjects = make(map[string]uint64)
+	for _, s := range recent.stored {
+		now.subjects[s.subject] = 0
+	}
+	if recent.reached < now.last || len(now.subjects) > maxFull {
+		return e.state(ctx, filter)
+	}
+	for subject := range now.subjects {
+		of, err := e.state(ctx, subject)
+		if err != nil {
+			return state{}, err
+		}
+		now.subjects[subject] = of.subjects[subject]
+	}
+	return now, nil
+}
+
 // wasSubjectFull is wasFull for a subject that has as many messages as it may have.
 func (e *Engine) wasSubjectFull(ctx context.Context, subject string, of span, known broker.Removals) (bool, error) {
 	first, found, err := e.leaderMessage(ctx, map[string]any{"seq": 1, "next_by_subj": subject})
 	if err != nil || !found || first.sequence <= of.after+1 {
 		return false, err
 	}
-	// Only a message to the topic removes one of it.
 	last, err := e.lastOf(ctx, subject)
 	return last > known.Newest, err
 }

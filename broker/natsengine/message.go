@@ -95,16 +95,16 @@ type stored struct {
 	time     time.Time
 }
 
-// decode makes a message of what the stream has, or nil if it is none: it has no topic, or is too large.
-// It may keep and change the payload.
-func (c codec) decode(s stored, epoch string) *models.Message {
+// decode makes a message of what the stream has, or nil: if it has no topic it is none, and if it is larger
+// than limits.message_size, it is lost to those who listen. It may keep and change the payload.
+func (c codec) decode(s stored, epoch string) (_ *models.Message, lost bool) {
 	name, found := strings.CutPrefix(s.subject, c.prefix)
 	if !found {
-		return nil
+		return nil, false
 	}
 	topic, err := models.ParseTopic(name)
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	m := &models.Message{ID: models.ID{Epoch: epoch, Sequence: s.sequence}, Topic: topic}
 	at, ours := c.sender(s)
@@ -124,9 +124,9 @@ func (c codec) decode(s stored, epoch string) *models.Message {
 		}
 	}
 	if err != nil || len(m.Data) > c.maxData {
-		return nil
+		return nil, true
 	}
-	return m
+	return m, false
 }
 
 // sender tells whether a message was sent by one of us, and when it was.

@@ -93,3 +93,19 @@ func TestMessagesComeBack(t *testing.T) {
 		t.Errorf("too large: %v", err)
 	}
 }
+
+// TestSmallerMessageSize: a message that has become too large is missing, and that is told.
+func TestSmallerMessageSize(t *testing.T) {
+	dir := t.TempDir()
+	o := embedded(t, dir, enginetest.Generous())
+	engine := open(t, o)
+	_ = engine.Start(t.Context(), silent{})
+	first := publish(t, engine, models.Draft{Topic: "a", Data: []byte("1")}).ID
+	publish(t, engine, models.Draft{Topic: "a", Data: append(append([]byte(`"`), make([]byte, 1000)...), '"')})
+	_ = engine.Close()
+	o.MessageSize = 100
+	engine = start(t, o)
+	if s := resume(t, engine, first, "a"); s.Follows(first) && len(s.Messages) == 0 {
+		t.Error("recovered, without the message that is larger than message_size is now")
+	}
+}

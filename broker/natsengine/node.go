@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/time/rate"
 
 	"fanfare/broker"
+	"fanfare/models"
 )
 
 const (
@@ -42,12 +44,19 @@ type Node struct {
 
 	peer    broker.Peer
 	answers chan struct{} // has room for those under way
-	ctx     context.Context
-	cancel  context.CancelFunc
-	working sync.WaitGroup
+	// heardItself is closed by hearItself, when it has heard its first beat.
+	heardItself chan struct{}
+	hearItself  func()
+	ctx         context.Context
+	cancel      context.CancelFunc
+	working     sync.WaitGroup
+	// forged logs now and then who is not believed.
+	forged rate.Sometimes
 
-	// mu guards others, and is held while peer hears of one.
-	mu sync.Mutex
+	// mu guards others and closing, and is held while peer hears of one. Once closing is set, working gets no
+	// more to wait for.
+	mu      sync.Mutex
+	closing bool
 	// others has the nodes that live, and when they said so.
 	others map[string]time.Time
 }
@@ -59,8 +68,15 @@ var (
 
 // NewNode makes a node of an engine that has URLs.
 func NewNode(engine *Engine) *Node {
-	n := &Node{Engine: engine, answers: make(chan struct{}, maxAnswers), others: make(map[string]time.Time)}
+	n := &Node{
+		Engine:  engine,
+		answers: make(chan struct{}, maxAnswers),
+		forged:  rate.Sometimes{Interval: time.Minute},
+		others:  make(map[string]time.Time),
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.heardItself = make(chan struct{})
+	n.hearItself = sync.OnceFunc(func() { close(n.heardItself) })
 	return n
 }
 
@@ -91,6 +107,11 @@ func (n *Node) Join(peer broker.Peer) error {
 	if err := n.say(beat{Node: n.node, Hello: true}); err != nil {
 		return err
 	}
+	select {
+	case <-n.heardItself:
+	case <-time.After(attemptTimeout):
+		return fmt.Errorf("the node does not hear itself: may this user publish and subscribe to %s?", n.subject(models.AnyTail))
+	}
 	time.Sleep(helloTime)
 	n.working.Go(n.live)
 	return nil
@@ -99,6 +120,9 @@ func (n *Node) Join(peer broker.Peer) error {
 // Close implements broker.Engine.
 func (n *Node) Close() error {
 	n.cancel()
+	n.mu.Lock()
+	n.closing = true
+	n.mu.Unlock()
 	n.working.Wait()
 	if n.peer != nil {
 		_ = n.say(beat{Node: n.node, Bye: true})
@@ -138,7 +162,10 @@ func (n *Node) isSigned(m *nats.Msg) bool {
 	if ours && time.Since(at).Abs() <= noticeSkew {
 		return true
 	}
-	n.options.Logger.Debug("forged_notice", "subject", m.Subject)
+	n.forged.Do(func() {
+		n.options.Logger.Warn("node_not_believed", "subject", m.Subject,
+			"reason", "the node has another nats.secret, its clock is more than a minute off, or it is none")
+	})
 	return false
 }
 
@@ -177,7 +204,11 @@ func (n *Node) loseLocked(node string) {
 
 func (n *Node) hearBeat(m *nats.Msg) {
 	var b beat
-	if !n.isSigned(m) || json.Unmarshal(m.Data, &b) != nil || b.Node == n.node {
+	if !n.isSigned(m) || json.Unmarshal(m.Data, &b) != nil {
+		return
+	}
+	if b.Node == n.node {
+		n.hearItself()
 		return
 	}
 	n.mu.Lock()
@@ -221,7 +252,7 @@ func (n *Node) hearQuestion(m *nats.Msg) {
 	case <-n.ctx.Done():
 		return
 	}
-	n.working.Go(func() {
+	n.work(func() {
 		defer func() { <-n.answers }()
 		ctx, cancel := context.WithTimeout(n.ctx, answerTime)
 		defer cancel()
@@ -234,6 +265,15 @@ func (n *Node) hearQuestion(m *nats.Msg) {
 			_ = n.send(m.Reply, "", part, nats.Header{headerPart: {fmt.Sprintf("%d/%d", i+1, len(parts))}})
 		}
 	})
+}
+
+// work does something in its own time, unless the node closes.
+func (n *Node) work(do func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closing {
+		n.working.Go(do)
+	}
 }
 
 // Ask implements broker.Cluster.

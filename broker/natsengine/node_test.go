@@ -12,6 +12,7 @@ import (
 	"fanfare/broker/enginetest"
 	"fanfare/broker/natsengine"
 	"fanfare/broker/natsengine/natstest"
+	"fanfare/models"
 )
 
 // peer notes what it hears.
@@ -119,5 +120,39 @@ func TestNodeOutOfReach(t *testing.T) {
 		if err := n.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestNodesAfterAnotherEpoch: nodes without a secret know each other when one comes after a new epoch began.
+func TestNodesAfterAnotherEpoch(t *testing.T) {
+	cluster := natstest.Start(t, 1)
+	o := single(t, cluster)
+	node := func() (*natsengine.Node, *peer) {
+		n := natsengine.NewNode(open(t, o))
+		t.Cleanup(func() { _ = n.Close() })
+		if err := n.Start(t.Context(), silent{}); err != nil {
+			t.Fatal(err)
+		}
+		p := newPeer()
+		if err := n.Join(p); err != nil {
+			t.Fatal(err)
+		}
+		return n, p
+	}
+	a, pa := node()
+	request(t, connect(t, cluster.URLs()[0]), "$JS.API.STREAM.DELETE."+o.Stream, nil)
+	publishedAgain := func() bool {
+		_, err := a.Publish(t.Context(), models.Draft{Topic: "a", Data: []byte("1")})
+		return err == nil
+	}
+	until(t, "published again", publishedAgain)
+	b, _ := node()
+	select {
+	case got := <-pa.heard:
+		if got != "joined "+b.Node() {
+			t.Error(got)
+		}
+	case <-time.After(time.Minute):
+		t.Error("they do not know each other")
 	}
 }

@@ -40,7 +40,7 @@ type Options struct {
 	// Replicas is on how many servers of the cluster each message is, 1, 3 or 5.
 	Replicas int
 	// Secret signs what the nodes send, so that nobody else can pretend to be one. All nodes have the
-	// same. Without it, whoever can read the stream's configuration can.
+	// same. Without it, everybody can.
 	Secret string
 
 	// ApplyLimits has a stream that is there take the History's bounds, even where that removes messages.

@@ -5,14 +5,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"fanfare/broker"
 	"fanfare/models"
 )
 
-// busyPause is how long a publish waits that comes while another with its key is under way.
-const busyPause = 5 * time.Millisecond
+const (
+	// busyPause is how long a publish waits that comes while another with its key is under way.
+	busyPause = 5 * time.Millisecond
+	// troubledPatience is how long an answer is waited for while the log seems to be away: what a leader was
+	// sent that is gone is never answered, and its successor is asked the sooner.
+	troubledPatience = time.Second
+)
 
 // Publish implements broker.Engine. A message that is too large for the servers is CodePayloadTooLarge.
 //
@@ -95,15 +103,56 @@ func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models
 	if !found {
 		return nil
 	}
-	m := e.codec.decode(s, receipt.ID.Epoch)
-	if m == nil || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding {
+	m, _ := e.codec.decode(s, receipt.ID.Epoch)
+	// Others see the hash of a key once it was used, and can publish with it.
+	_, ours := e.codec.check(usageMessage, s.header.Get(headerStamp), fieldsOf(s.subject, s.header, s.payload)...)
+	if m == nil || !ours || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding {
 		return models.Errorf(models.CodeConflict, "this idempotency key was used for another message to this topic")
 	}
 	receipt.Time = m.Time
 	return nil
 }
 
-func parseAck(text []byte) (a ack, err error) {
-	err = json.Unmarshal(text, &a)
-	return a, err
+// ack is JetStream's answer to a message.
+type ack struct {
+	Stream    string    `json:"stream"`
+	Sequence  uint64    `json:"seq"`
+	Duplicate bool      `json:"duplicate"`
+	Error     *apiError `json:"error"`
+}
+
+// store has a message stored if there is room, and returns when it is.
+func (e *Engine) store(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
+	size := m.Size()
+	if err := e.guard.admit(size); err != nil {
+		return ack{}, err
+	}
+	defer e.guard.leave(size)
+	return e.send(ctx, conn, m)
+}
+
+// send has a message stored, and returns when it is.
+func (e *Engine) send(ctx context.Context, conn *nats.Conn, m *nats.Msg) (ack, error) {
+	reply, err := e.request(ctx, conn, m, e.patience())
+	if err != nil {
+		return ack{}, err
+	}
+	var a ack
+	switch err := json.Unmarshal(reply.Data, &a); {
+	case err != nil:
+		return ack{}, fmt.Errorf("JetStream's answer cannot be read: %w", err)
+	case a.Error != nil:
+		return ack{}, a.Error
+	case a.Sequence == 0:
+		return ack{}, errors.New("JetStream's answer has no sequence")
+	}
+	return a, nil
+}
+
+// patience is how long it may take to store a message.
+func (e *Engine) patience() time.Duration {
+	if *e.health.Load() != nil {
+		return min(e.options.PublishWait, troubledPatience)
+	}
+	return e.options.PublishWait
 }

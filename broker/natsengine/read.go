@@ -30,7 +30,9 @@ type span struct{ after, upTo uint64 }
 //   - something beyond After was removed for its age or for the size of the log;
 //   - a topic has as many messages as it may have, all of them are beyond After, and others were removed, but
 //     not beyond After;
-//   - more than 256 topics that match have as many messages as they may have.
+//   - more than 256 topics that match have as many messages as they may have;
+//   - a message is larger than limits.message_size, though it is still there;
+//   - a topic may have more messages than when After was published, and something beyond After was removed.
 func (e *Engine) Read(ctx context.Context, query broker.Query) (broker.Stretch, error) {
 	stretch, err := e.read(ctx, query)
 	return stretch, e.unavailable("reading", err)
@@ -41,7 +43,7 @@ func (e *Engine) read(ctx context.Context, query broker.Query) (broker.Stretch, 
 	if err != nil {
 		return broker.Stretch{}, err
 	}
-	of := span{upTo: 0}
+	var of span
 	if query.UpTo.Epoch == begin.epoch {
 		of.upTo = min(query.UpTo.Sequence, begin.last)
 	}
@@ -71,9 +73,10 @@ func (e *Engine) read(ctx context.Context, query broker.Query) (broker.Stretch, 
 	if known := knownOf(query, end.epoch); known.Count == removals.Count {
 		removals = known // nothing was removed since; what is marked to be would pass for it
 	}
+	messages, tooLarge := found.messages(e.codec, end.epoch)
 	return broker.Stretch{
-		Messages: found.messages(e.codec, end.epoch),
-		Lost:     lost,
+		Messages: messages,
+		Lost:     lost || tooLarge,
 		Removals: removals,
 		Reached:  end.id(found.reached),
 		Newest:   begin.id(begin.last),
@@ -86,22 +89,22 @@ type found struct {
 	reached uint64
 }
 
-// messages gives those that are some.
-func (f found) messages(codec codec, epoch string) []*models.Message {
-	var messages []*models.Message
+// messages gives those that are some, and tells whether one is lost.
+func (f found) messages(codec codec, epoch string) (messages []*models.Message, lost bool) {
 	for _, s := range f.stored {
-		if m := codec.decode(s, epoch); m != nil {
+		m, tooLarge := codec.decode(s, epoch)
+		if lost = lost || tooLarge; m != nil {
 			messages = append(messages, m)
 		}
 	}
-	return messages
+	return messages, lost
 }
 
 // find gives the first messages of a span that match one of the patterns, at most limit.
 func (e *Engine) find(ctx context.Context, patterns []models.Pattern, of span, limit int) (found, error) {
 	if len(patterns) > maxFilters {
 		all, err := e.findOne(ctx, e.codec.prefix+models.AnyTail, of, maxStretch)
-		all.stored = slices.DeleteFunc(all.stored, func(s stored) bool { return !e.matches(patterns, s.subject) })
+		all.stored = slices.DeleteFunc(all.stored, func(s stored) bool { return !matches(patterns, s.subject[len(e.codec.prefix):]) })
 		return all.cut(limit), err
 	}
 	merged := found{reached: of.upTo}
@@ -133,9 +136,8 @@ func (f found) cut(limit int) found {
 	return f
 }
 
-func (e *Engine) matches(patterns []models.Pattern, subject string) bool {
-	topic := models.Topic(subject[min(len(e.codec.prefix), len(subject)):])
-	return slices.ContainsFunc(patterns, func(p models.Pattern) bool { return p.Matches(topic) })
+func matches(patterns []models.Pattern, topic string) bool {
+	return slices.ContainsFunc(patterns, func(p models.Pattern) bool { return p.Matches(models.Topic(topic)) })
 }
 
 // findOne gives the first messages of a span that match a filter, at most limit. Any replica is asked for

@@ -1,11 +1,13 @@
 package natsengine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,10 +16,12 @@ import (
 	"fanfare/models"
 )
 
-// metadataEpoch is where the stream keeps its epoch, metadataBegin the sequence behind which that begins.
+// metadataEpoch is where the stream keeps its epoch, metadataBegin the sequence behind which that begins, and
+// metadataRaised the last one before a topic might have more messages than until then.
 const (
-	metadataEpoch = "fanfare-epoch"
-	metadataBegin = "fanfare-epoch-begin"
+	metadataEpoch  = "fanfare-epoch"
+	metadataBegin  = "fanfare-epoch-begin"
+	metadataRaised = "fanfare-raised"
 )
 
 // minWindow is the shortest window for duplicates that JetStream has.
@@ -40,6 +44,9 @@ type streamConfig struct {
 	AllowDirect bool              `json:"allow_direct"`
 	Sealed      bool              `json:"sealed,omitempty"`
 	DenyPurge   bool              `json:"deny_purge,omitempty"`
+	NoAck       bool              `json:"no_ack,omitempty"`
+	TTL         bool              `json:"allow_msg_ttl,omitempty"`
+	Rollup      bool              `json:"allow_rollup_hdrs,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
 	Mirror      json.RawMessage   `json:"mirror,omitempty"`
 	Sources     json.RawMessage   `json:"sources,omitempty"`
@@ -86,10 +93,32 @@ func (e *Engine) prepareStream(ctx context.Context) error {
 		return fmt.Errorf("the stream %s is not as this server needs it, and nothing was changed:\n%w", want.Name, errors.Join(mistakes...))
 	}
 	if have.MaxPerTopic != want.MaxPerTopic || have.MaxAge != want.MaxAge || have.MaxBytes != want.MaxBytes || have.Window != want.Window {
-		e.options.Logger.Info("stream_updated", "stream", want.Name)
-		return e.updateStream(ctx, map[string]any{
-			"max_msgs_per_subject": want.MaxPerTopic, "max_age": want.MaxAge, "max_bytes": want.MaxBytes, "duplicate_window": want.Window,
-		})
+		return e.applyLimits(ctx, have, want)
+	}
+	return nil
+}
+
+// applyLimits gives the stream the bounds that are wanted. A topic that was full is so no more when it may have more
+// messages: where the log was by then is remembered.
+func (e *Engine) applyLimits(ctx context.Context, have, want streamConfig) error {
+	e.options.Logger.Info("stream_updated", "stream", want.Name)
+	change := map[string]any{
+		"max_msgs_per_subject": want.MaxPerTopic, "max_age": want.MaxAge, "max_bytes": want.MaxBytes, "duplicate_window": want.Window,
+	}
+	if bound(want.MaxPerTopic) <= bound(have.MaxPerTopic) {
+		return e.updateStream(ctx, change)
+	}
+	for range 2 { // what was published during the first may have removed something, too
+		s, err := e.state(ctx, "")
+		if err != nil {
+			return err
+		}
+		metadata := maps.Clone(have.Metadata)
+		metadata[metadataRaised] = strconv.FormatUint(s.last, 10)
+		change["metadata"] = metadata
+		if err := e.updateStream(ctx, change); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -125,7 +154,7 @@ func (e *Engine) updateStream(ctx context.Context, change map[string]any) error 
 // beginEpoch gives the log a new epoch in place of one: what has that is not the log any more.
 func (e *Engine) beginEpoch(ctx context.Context, old string, why string) error {
 	info, err := api[streamInfo](ctx, e, "STREAM.INFO."+e.options.Stream, nil)
-	if err != nil {
+	if err = cmp.Or(err, info.Cluster.check()); err != nil {
 		return err
 	}
 	if info.Config.Metadata[metadataEpoch] != old {
@@ -172,6 +201,9 @@ func compareStreams(have, want streamConfig, applyLimits, embedded bool) (mistak
 	}
 	if have.Sealed || have.DenyPurge {
 		mistake("it is sealed, or denies purges, which cannot be changed: choose another name in nats.stream")
+	}
+	if have.NoAck || have.TTL || have.Rollup {
+		mistake("it does not acknowledge, or lets messages say when they are removed, or what they replace: choose another name in nats.stream")
 	}
 	if have.MaxMessages > 0 {
 		mistake("it has at most %d messages in all, and must have no such bound: %s --max-msgs=-1", have.MaxMessages, edit)

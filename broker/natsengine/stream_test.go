@@ -3,6 +3,7 @@ package natsengine_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -264,4 +265,48 @@ func TestStreamLosesItsEnd(t *testing.T) {
 		return err == nil && fresh.Epoch != last.Epoch
 	})
 	sink.want(t, fresh)
+}
+
+// TestRefusedForAWhile: servers that have refused the node let it in again without its being restarted.
+func TestRefusedForAWhile(t *testing.T) {
+	cluster := natstest.Start(t, 1)
+	server := cluster.Server(0)
+	engine := start(t, single(t, cluster))
+	server.Kill()
+	server.Ask("something else")
+	server.Start()
+	time.Sleep(3 * time.Second) // more than two attempts to connect
+	server.Kill()
+	server.Ask("")
+	server.Start()
+	for end := time.Now().Add(10 * time.Second); engine.Ready(t.Context()) != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it has given up")
+		}
+	}
+}
+
+// TestServerThatStalls: one that takes nothing any more, and is still connected, keeps nobody waiting for long.
+func TestServerThatStalls(t *testing.T) {
+	cluster := natstest.Start(t, 1)
+	server := cluster.Server(0)
+	engine := start(t, single(t, cluster))
+	server.Pause()
+	defer server.Resume()
+	began := time.Now()
+	big := []byte(`"` + strings.Repeat("x", 800<<10) + `"`)
+	var publishing sync.WaitGroup
+	for range 16 {
+		publishing.Go(func() {
+			if _, err := engine.Publish(t.Context(), models.Draft{Topic: "a", Data: big}); err == nil {
+				t.Error("a publish was answered")
+			}
+		})
+	}
+	time.Sleep(100 * time.Millisecond)
+	_ = engine.Ready(t.Context())
+	publishing.Wait()
+	if waited := time.Since(began); waited > 20*time.Second {
+		t.Errorf("they have waited for %v", waited)
+	}
 }

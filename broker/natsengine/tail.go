@@ -23,53 +23,59 @@ func (e *Engine) Tail(ctx context.Context, patterns []models.Pattern, upTo model
 
 // tail gives the place after which there are count messages that match, up to a sequence.
 func (e *Engine) tail(ctx context.Context, patterns []models.Pattern, upTo uint64, count int) (uint64, error) {
-	if len(patterns) == 1 {
-		after, _, err := e.tailOfOne(ctx, patterns[0], upTo, count)
-		return after, err
-	}
 	// After the latest of the places for each pattern there are enough, and not many more.
 	after := uint64(0)
 	if len(patterns) <= maxFilters {
 		for _, p := range patterns {
-			one, found, err := e.tailOfOne(ctx, p, upTo, count)
+			one, err := e.tailOfOne(ctx, p, upTo, count)
 			if err != nil {
 				return 0, err
 			}
-			if found {
-				after = max(after, one)
-			}
+			after = max(after, one)
 		}
 	}
-	var sequences []uint64
-	for at := after; at < upTo; {
-		some, err := e.find(ctx, patterns, span{at, upTo}, maxStretch)
-		if err != nil {
+	for {
+		last, err := e.lastIn(ctx, patterns, span{after, upTo}, count)
+		switch {
+		case err != nil:
 			return 0, err
+		case len(last) >= count:
+			return last[len(last)-count] - 1, nil
+		case after == 0:
+			return 0, nil
+		}
+		// What was published meanwhile has been counted, too.
+		after -= min(after, max(upTo-after, 1))
+	}
+}
+
+// lastIn gives the sequences of the last messages of a span that match one of the patterns, at most count.
+func (e *Engine) lastIn(ctx context.Context, patterns []models.Pattern, of span, count int) (sequences []uint64, err error) {
+	for of.after < of.upTo {
+		some, err := e.find(ctx, patterns, of, maxStretch)
+		if err != nil {
+			return nil, err
 		}
 		for _, s := range some.stored {
 			sequences = append(sequences, s.sequence)
 		}
-		sequences = slices.Delete(sequences, 0, max(0, len(sequences)-count-1))
-		at = some.reached
+		sequences = slices.Delete(sequences, 0, max(0, len(sequences)-count))
+		of.after = some.reached
 	}
-	if len(sequences) <= count {
-		return after, nil
-	}
-	return sequences[len(sequences)-count] - 1, nil
+	return sequences, nil
 }
 
 // tailOfOne finds the place by bisection: what lies between it and the end can be counted without being looked
 // at. Of what is published meanwhile, and of replicas that are behind, it may count some too many or too few.
-// Found is false if nothing matches.
-func (e *Engine) tailOfOne(ctx context.Context, p models.Pattern, upTo uint64, count int) (after uint64, found bool, err error) {
+func (e *Engine) tailOfOne(ctx context.Context, p models.Pattern, upTo uint64, count int) (after uint64, err error) {
 	filter := e.codec.prefix + string(p)
 	last, err := e.lastOf(ctx, filter)
 	if err != nil || last == 0 {
-		return upTo, false, err
+		return 0, err
 	}
 	beyond, err := e.count(ctx, filter, upTo)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	var failed error
 	// The first place after which there are too few is one beyond the one that is wanted.
@@ -81,5 +87,5 @@ func (e *Engine) tailOfOne(ctx context.Context, p models.Pattern, upTo uint64, c
 		failed = err
 		return n < beyond+uint64(count) //nolint:gosec // not negative
 	})
-	return uint64(max(tooFar-1, 0)), true, failed
+	return uint64(max(tooFar-1, 0)), failed
 }

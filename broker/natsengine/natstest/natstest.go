@@ -28,6 +28,7 @@ type settings struct {
 	Port, Cluster int
 	Routes        []int
 	Dir           string
+	Token         string
 }
 
 // Serve makes this process a server that tells nobody of the others, if it was started as one. It must be the first thing in TestMain.
@@ -48,6 +49,8 @@ func Serve() {
 		StoreDir:   s.Dir,
 		NoLog:      true,
 		NoSigs:     true,
+		// Who connects has to show it.
+		Authorization: s.Token,
 	}
 	if s.Cluster > 0 {
 		options.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: s.Cluster, PoolSize: -1, NoAdvertise: true}
@@ -131,6 +134,9 @@ func (c *Cluster) URLs() (urls []string) {
 
 // URL is where clients find it.
 func (s *Server) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.settings.Port) }
+
+// Ask has it let in only who shows a token, from its next start on.
+func (s *Server) Ask(token string) { s.settings.Token = token }
 
 // Start starts it, on what is in its store.
 func (s *Server) Start() {
