@@ -138,11 +138,11 @@ func (n *Node) say(b beat) error {
 	if err != nil {
 		return err
 	}
-	return n.send(n.subject("beat"), "", text, nil)
+	return n.sendSigned(n.subject("beat"), "", text, nil)
 }
 
-// send sends something signed, if the connection is there.
-func (n *Node) send(subject, reply string, payload []byte, header nats.Header) error {
+// sendSigned sends something signed, if the connection is there.
+func (n *Node) sendSigned(subject, reply string, payload []byte, header nats.Header) error {
 	if !n.link.Load().isUp() {
 		return nats.ErrDisconnected
 	}
@@ -230,7 +230,7 @@ func (n *Node) hearBeat(m *nats.Msg) {
 
 // Tell implements broker.Cluster.
 func (n *Node) Tell(node string, notice []byte) {
-	_ = n.send(n.subject("tell."+node), "", notice, nats.Header{headerFrom: {n.node}})
+	_ = n.sendSigned(n.subject("tell."+node), "", notice, nats.Header{headerFrom: {n.node}})
 }
 
 func (n *Node) hearNotice(m *nats.Msg) {
@@ -262,7 +262,7 @@ func (n *Node) hearQuestion(m *nats.Msg) {
 			parts = [][]byte{nil}
 		}
 		for i, part := range parts {
-			_ = n.send(m.Reply, "", part, nats.Header{headerPart: {fmt.Sprintf("%d/%d", i+1, len(parts))}})
+			_ = n.sendSigned(m.Reply, "", part, nats.Header{headerPart: {fmt.Sprintf("%d/%d", i+1, len(parts))}})
 		}
 	})
 }
@@ -288,7 +288,7 @@ func (n *Node) Ask(ctx context.Context, nodes []string, question []byte) map[str
 	waiting := make(map[string]string) // nodes by subject
 	for i, node := range nodes {
 		reply := inbox + "." + strconv.Itoa(i)
-		if n.send(n.subject("ask."+node), reply, question, nats.Header{headerFrom: {n.node}}) == nil {
+		if n.sendSigned(n.subject("ask."+node), reply, question, nats.Header{headerFrom: {n.node}}) == nil {
 			waiting[reply] = node
 		}
 	}
