@@ -43,6 +43,7 @@ type Engine struct {
 	// anchored is the number of the newest anchor.
 	anchored atomic.Int64
 	follower *follower
+	barrier  barrier
 	// answered and delivered are the newest messages that were.
 	answered, delivered witness
 	// epoch is that of the log, as far as is known.

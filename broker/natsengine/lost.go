@@ -2,6 +2,7 @@ package natsengine
 
 import (
 	"context"
+	"time"
 
 	"fanfare/broker"
 	"fanfare/models"
@@ -9,6 +10,9 @@ import (
 
 // maxFull is how many topics are looked at that have as many messages as they may have.
 const maxFull = 256
+
+// ageSlack is how much sooner than another a server may find a message to be too old.
+const ageSlack = 5 * time.Second
 
 // knownOf gives the moment up to which the caller knows of removals from the log of an epoch.
 func knownOf(query broker.Query, epoch string) broker.Removals {
@@ -22,7 +26,13 @@ func knownOf(query broker.Query, epoch string) broker.Removals {
 // have been. The state is younger than all that was read.
 func (e *Engine) isLost(ctx context.Context, query broker.Query, of span, now state) (bool, error) {
 	known := knownOf(query, now.epoch)
-	if of.after >= of.upTo || now.removals() == known.Count {
+	if of.after >= of.upTo {
+		return false, nil
+	}
+	if old, err := e.isOld(ctx, of.after); err != nil || old {
+		return old, err
+	}
+	if now.removals() == known.Count {
 		return false, nil
 	}
 	if of.after+1 < now.first && now.first > known.First {
@@ -64,8 +74,22 @@ func (e *Engine) isMissing(ctx context.Context, after uint64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if err := e.cross(ctx); err != nil {
+		return false, err
+	}
 	now, err := e.state(ctx, "")
 	return messages < now.last-after, err
+}
+
+// isOld tells whether what comes after a place is about to be removed for its age, so that a replica may have
+// done it already.
+func (e *Engine) isOld(ctx context.Context, after uint64) (bool, error) {
+	if e.server != nil || e.options.Replicas == 1 {
+		return false, nil
+	}
+	m, found, err := e.leaderMessage(ctx, map[string]any{"seq": after + 1, "next_by_subj": models.AnyTail})
+	maxAge := e.options.History.MaxAge
+	return found && time.Since(m.time) > maxAge-min(ageSlack, maxAge/16), err
 }
 
 // wasPurged tells whether a topic that matches was purged, of a message beyond the span's beginning. Of those

@@ -27,7 +27,7 @@ type span struct{ after, upTo uint64 }
 
 // Read implements broker.Engine. A stretch has at most 512 messages. Lost means that something was lost, but
 // for these cases, in which it is not known any more:
-//   - something beyond After was removed for its age or for the size of the log;
+//   - something beyond After was removed for its age or for the size of the log, or is about to be for its age;
 //   - a topic has as many messages as it may have, all of them are beyond After, and others were removed, but
 //     not beyond After;
 //   - more than 256 topics that match have as many messages as they may have;
@@ -57,7 +57,11 @@ func (e *Engine) read(ctx context.Context, query broker.Query) (broker.Stretch, 
 			return broker.Stretch{}, err
 		}
 	}
-	// What was removed is looked for behind that: it may have been just before it was to be read.
+	// What was removed is looked for behind that: it may have been just before it was to be read, and by a
+	// replica that is ahead of the leader.
+	if err := e.cross(ctx); err != nil {
+		return broker.Stretch{}, err
+	}
 	end, err := e.state(ctx, "")
 	if err != nil {
 		return broker.Stretch{}, err
