@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fanfare/broker"
+	"fanfare/broker/natsengine"
 	"fanfare/models"
 )
 
@@ -38,10 +39,29 @@ func (l *log) Deliver(batch broker.Batch) int {
 	return 0
 }
 
+// follow starts an engine that is closed with the test, and follows it from a place on.
+func follow(t testing.TB, options natsengine.Options) (*natsengine.Engine, *log, models.ID) {
+	t.Helper()
+	engine, sink := open(t, options), newLog()
+	if err := engine.Start(t.Context(), sink); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	position, err := engine.Follow(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine, sink, position
+}
+
 // want waits for a message.
 func (l *log) want(t testing.TB, id models.ID) *models.Message {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		l.mu.Lock()
 		at := slices.Index(l.ids, id)
 		l.mu.Unlock()

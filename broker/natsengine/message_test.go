@@ -42,20 +42,7 @@ func FuzzSubjects(f *testing.F) {
 
 // TestMessagesComeBack as they were, live and from the log, whatever they are.
 func TestMessagesComeBack(t *testing.T) {
-	engine := open(t, embedded(t, t.TempDir(), enginetest.Generous()))
-	sink := newLog()
-	if err := engine.Start(t.Context(), sink); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engine.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	position, err := engine.Follow(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	engine, sink, position := follow(t, embedded(t, t.TempDir(), enginetest.Generous()))
 	drafts := []models.Draft{
 		{Topic: "a", Data: []byte("1")},
 		{Topic: "ü.日本/x", Data: []byte(`"ü\u0000 日本"`), From: " ada: \"ü\" %41 ", Key: "k\n: ü"},
@@ -88,7 +75,7 @@ func TestMessagesComeBack(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("from the log (-want +got):\n%.1000s", diff)
 	}
-	_, err = engine.Publish(t.Context(), models.Draft{Topic: "a", Data: []byte(`"` + strings.Repeat("x", engine.MaxMessageSize()-1) + `"`)})
+	_, err := engine.Publish(t.Context(), models.Draft{Topic: "a", Data: []byte(`"` + strings.Repeat("x", engine.MaxMessageSize()-1) + `"`)})
 	if models.AsError(err).Code != models.CodePayloadTooLarge {
 		t.Errorf("too large: %v", err)
 	}
