@@ -2,6 +2,7 @@ package natsengine
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 
@@ -34,9 +35,7 @@ func (e *Engine) anchor(ctx context.Context) error {
 // note is something of the engine's own for the log.
 func (e *Engine) note(name string, payload []byte, header nats.Header) *nats.Msg {
 	m := &nats.Msg{Subject: e.options.Prefix + "-log." + name, Header: nats.Header{headerStream: {e.options.Stream}}, Data: payload}
-	for key, values := range header {
-		m.Header[key] = values
-	}
+	maps.Copy(m.Header, header)
 	return m
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -113,9 +114,8 @@ type streamInfo struct {
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
 	Cluster clusterInfo `json:"cluster"`
-	Total   int         `json:"total"`
-	Limit   int         `json:"limit"`
-	Offset  int         `json:"offset"`
+	// Total counts the subjects of all pages.
+	Total int `json:"total"`
 }
 
 // clusterInfo is who answers.
@@ -173,9 +173,7 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 		if s.subjects == nil {
 			s.subjects = info.State.Subjects
 		} else {
-			for subject, count := range info.State.Subjects {
-				s.subjects[subject] = count
-			}
+			maps.Copy(s.subjects, info.State.Subjects)
 		}
 		offset += len(info.State.Subjects)
 		if len(info.State.Subjects) == 0 || offset >= info.Total {

@@ -73,8 +73,7 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 		if err := e.repeat(ctx, draft, &receipt); err != nil {
 			return models.Receipt{}, err
 		}
-	}
-	if !a.Duplicate {
+	} else {
 		e.answered.saw(receipt.ID, time.Time{}, m.Header.Get(headerStamp))
 	}
 	if e.server != nil {
@@ -115,7 +114,6 @@ func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models
 
 // ack is JetStream's answer to a message.
 type ack struct {
-	Stream    string    `json:"stream"`
 	Sequence  uint64    `json:"seq"`
 	Duplicate bool      `json:"duplicate"`
 	Error     *apiError `json:"error"`
