@@ -10,28 +10,37 @@ import { createInterface } from 'node:readline';
 
 const patience = 30_000; // ms; only a failure ever waits that long
 
+/** environment is this process's without what is Fanfare's: for make and Go, which need a home and the like. */
+export const environment = () => Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('FANFARE_')));
+
 /**
  * startServer runs $FANFARE_BIN and resolves when it listens. stop() sends SIGTERM, wants exit status 0 and may be
- * called again. The server runs in an empty directory, so that no config.yaml lying about changes what is tested.
+ * called again. The server runs in an empty directory, so that no config.yaml lying about changes what is tested;
+ * or in `cwd`. With `command` it is what that starts in a shell.
  */
-export async function startServer({ port = 0, env = {} } = {}) {
+export async function startServer({ port = 0, env = {}, command, cwd } = {}) {
   const binary = process.env.FANFARE_BIN;
   assert.ok(binary, 'FANFARE_BIN must name a built fanfare binary');
   const directory = await mkdtemp(join(tmpdir(), 'fanfare-e2e-'));
 
-  const child = spawn(resolve(binary), ['--address', `127.0.0.1:${port}`], {
-    cwd: directory,
+  const [program, ...args] = command ? ['bash', '-euc', command] : [resolve(binary)];
+  const child = spawn(program, args, {
+    cwd: cwd ?? directory,
     env: {
-      PATH: process.env.PATH,
+      ...(command ? environment() : { PATH: process.env.PATH }),
+      FANFARE_SERVER_ADDRESS: `127.0.0.1:${port}`,
       FANFARE_LOG_FORMAT: 'json',
       FANFARE_TRANSPORT_MODE: process.env.FANFARE_TRANSPORT_MODE ?? 'auto',
       ...env,
     },
     stdio: ['ignore', 'ignore', 'pipe'],
+    detached: Boolean(command), // a group of its own, as a terminal would give it
   });
-  const exited = once(child, 'exit').finally(() => rm(directory, { recursive: true, force: true }));
+  const exited = once(child, 'close').finally(() => rm(directory, { recursive: true, force: true }));
   exited.catch(() => {}); // told below
-  const orphan = () => child.kill('SIGKILL'); // when the tests end by an exception
+  // When the tests end by an exception.
+  const orphan = () => (command ? process.kill(-child.pid, 'SIGKILL') : child.kill('SIGKILL'));
   process.once('exit', orphan);
   const log = [];
   const address = await new Promise((found, failed) => {
@@ -49,6 +58,14 @@ export async function startServer({ port = 0, env = {} } = {}) {
     });
   });
 
+  // What Ctrl-C in a terminal does. make and the shell have exit statuses of their own for that.
+  const interrupt = async () => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGINT');
+    await exited;
+    process.removeListener('exit', orphan);
+    assert.match(log.at(-1) ?? '', /"stopped"|make: /, `Ctrl-C ends the server well; its log:\n${log.join('\n')}`);
+  };
+
   const server = {
     address,
     port: Number(address.slice(address.lastIndexOf(':') + 1)),
@@ -57,6 +74,7 @@ export async function startServer({ port = 0, env = {} } = {}) {
     log,
 
     async stop() {
+      if (command) return interrupt();
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), patience);
       const [code, signal] = await exited;
