@@ -158,6 +158,7 @@ export class Client extends EventTarget {
           base: this.#base,
           options: this.#options,
           token,
+          interests: () => this.#interests,
           up: (link) => this.#up(link, transport, token),
           connected: (link) => this.#connected(link, transport),
           refused: (interest, error) => this.#refused(interest, error),
@@ -356,7 +357,7 @@ class Interest {
 
   acknowledged(ack) {
     this.refusals = 0;
-    if (ack.recovered === false) this.lost(this.topics, 'resume');
+    if (ack.recovered === false) this.#lost(this.topics, 'resume');
     this.start = { since: ack.id };
     this.#isAcknowledged = true;
     this.#becomeReady();
@@ -386,12 +387,9 @@ class Interest {
     this.inbox.tellOnce('onCaughtUp');
   }
 
-  lost(topics, reason) {
-    this.inbox.tell((lost) => { call(this.#options.onLost, lost); this.#hooks.lost(lost); }, { topics, reason });
-  }
-
-  dropped(topic, count) {
-    this.inbox.tell(this.#options.onDropped, { topic, count });
+  notice({ code, topic, count }) {
+    if (code === 'gap') this.#lost([topic], code);
+    if (code === 'dropped') this.inbox.tell(this.#options.onDropped, { topic, count });
   }
 
   presence(event) {
@@ -410,6 +408,10 @@ class Interest {
   }
 
   #abort = () => this.end();
+
+  #lost(topics, reason) {
+    this.inbox.tell((lost) => { call(this.#options.onLost, lost); this.#hooks.lost(lost); }, { topics, reason });
+  }
 
   #patternOf(topic) {
     return this.#matchers.find(([, matches]) => matches(topic))?.[0];
@@ -717,13 +719,11 @@ class WebSocketLink {
     }
   }
 
-  #notice({ code, topic, count }) {
-    const feed = [...this.#feeds].find((each) => each.isCurrent && each.interest.topics.includes(topic));
+  #notice(notice) {
+    const feed = [...this.#feeds].find(({ isCurrent, interest }) => isCurrent && interest.topics.includes(notice.topic));
     if (!feed) return;
-    const { interest } = feed;
-    if (code === 'gap') interest.lost([topic], 'gap');
-    if (code === 'dropped') interest.dropped(topic, count);
-    if (code === 'forbidden') this.#forbid(feed, topic);
+    if (notice.code === 'forbidden') this.#forbid(feed, notice.topic);
+    else feed.interest.notice(notice);
   }
 
   /** The server has ended one pattern, so all of the subscription ends. Others may follow: so they are left one by one. */
@@ -777,7 +777,243 @@ class WebSocketLink {
   }
 }
 
-const links = { websocket: WebSocketLink };
+// ---- Over HTTP ----
+
+/**
+ * Each subscription is a stream of its own, each publish a request. All of it has one fate: when one stream breaks, the
+ * link has ended.
+ */
+class EventsLink {
+  isUp = false;
+  wasUp = false;
+  isProven = false;
+
+  #client;
+  #token;
+  #isOver = false;
+  #over = new AbortController(); // ends the requests under way
+  #streams = new Map(); // of each feed, what ends its stream
+  #publishing = Promise.resolve(); // one after another, or they would overtake each other
+
+  constructor(client) {
+    this.#client = client;
+    this.#token = client.token;
+    this.#knock();
+  }
+
+  close() {
+    this.#end(closedNormally, '');
+  }
+
+  /** A stream keeps the token that it began with, so each begins anew. */
+  authenticate(token) {
+    if (token === this.#token) return;
+    this.#token = token;
+    for (const feed of [...this.#streams.keys()]) {
+      this.unsubscribe(feed);
+      if (feed.isCurrent) this.subscribe(feed.interest);
+    }
+  }
+
+  subscribe(interest) {
+    if (interest.isWatching) return this.#client.refused(interest, new FanfareError('unsupported', 'presence needs a WebSocket'));
+    const feed = new Feed(interest);
+    const stream = new AbortController();
+    this.#streams.set(feed, stream);
+    this.#listen(feed, stream).finally(() => this.#streams.delete(feed));
+  }
+
+  unsubscribe(feed) {
+    this.#streams.get(feed)?.abort();
+  }
+
+  publish(question) {
+    this.#publishing = this.#publishing.then(async () => {
+      if (question.isOver) return;
+      const { topic, key, data } = question;
+      if (/\p{Cc}/u.test(key)) return question.reject(new FanfareError('invalid_request', 'a key with control characters needs a WebSocket'));
+      await this.#exchange(question, `topics/${encodeURIComponent(topic)}/publish`, {
+        method: 'POST', body: data, headers: { 'Content-Type': 'application/json', 'Idempotency-Key': inHeader(key) },
+      }, ({ id, duplicate }) => {
+        this.#proven();
+        question.resolve({ id, topic, duplicate });
+      });
+    });
+  }
+
+  async presence(question, members = [], after = '') {
+    const query = new URLSearchParams({ limit: 10_000, after });
+    await this.#exchange(question, `topics/${encodeURIComponent(question.topic)}/clients?${query}`, {}, ({ clients, next }) => {
+      members = members.concat(clients);
+      return next ? this.presence(question, members, next) : question.resolve(members);
+    });
+  }
+
+  /** Is there a server, and does it know the token? With a topic the answer is 200, for what that is worth. */
+  async #knock() {
+    const [interest] = this.#client.interests();
+    const query = new URLSearchParams((interest?.topics ?? []).map((topic) => ['topic', topic]));
+    const response = await this.#fetch(`events?${query}`, { method: 'HEAD' });
+    if (!response) return;
+    if (response.status === 401) return this.#end(unauthorized, 'the server does not know the token');
+    if (![200, 400, 403, 409].includes(response.status)) return this.#end(closedAbnormally, `HTTP status ${response.status}`);
+    this.isUp = this.wasUp = true;
+    this.#client.up(this);
+    if (!this.#isOver) this.#client.connected(this);
+  }
+
+  async #listen(feed, stream) {
+    const { topics, since, last, overflow } = feed.interest.request;
+    const query = new URLSearchParams(topics.map((topic) => ['topic', topic]));
+    for (const [name, value] of Object.entries({ since, last, overflow })) {
+      if (value !== undefined) query.append(name, value);
+    }
+    const response = await this.#fetch(`events?${query}`, { headers: { Accept: 'text/event-stream' } }, stream);
+    if (!response) return;
+    if (!response.ok) {
+      const error = await this.#problem(response);
+      if (error && feed.isCurrent) this.#refused(feed, error);
+      return;
+    }
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    const events = new EventParser((id, data) => feed.isCurrent && this.#receive(feed, id, data));
+    try {
+      for (;;) {
+        const { done, value } = await this.#soon(reader.read());
+        if (done) break;
+        events.read(decoder.decode(value, { stream: true }));
+      }
+      throw new Error('the stream has ended');
+    } catch (error) {
+      if (feed.isCurrent) this.#end(closedAbnormally, error.message);
+    } finally {
+      stream.abort();
+    }
+  }
+
+  #receive(feed, id, data) {
+    const { interest } = feed;
+    const frame = data && (this.#client.options.parse ?? JSON.parse)(data);
+    switch (frame?.type) {
+      case 'ack':
+        this.#proven();
+        feed.isLive = !feed.hasReplay;
+        interest.acknowledged(frame);
+        break;
+      case 'message':
+        feed.give(messageOf(frame));
+        break;
+      case 'caught_up':
+        feed.isLive = true;
+        interest.caughtUp();
+        break;
+      case 'notice':
+        interest.notice(frame);
+        break;
+      case 'error': return this.#refused(feed, new FanfareError(frame.code, frame.message));
+      case 'close': return this.#end(frame.code, frame.reason);
+    }
+    if (id) feed.moveTo(id);
+  }
+
+  /** While nothing has ever come over HTTP, the WebSocket is tried first, again. */
+  #refused(feed, error) {
+    this.unsubscribe(feed);
+    if (passing.has(error.code) && !this.isProven) this.#end(closedAbnormally, error.message);
+    else this.#client.refused(feed.interest, error);
+  }
+
+  /** Asks, and has the answer read, or the question fail. When the link ends before, it is asked again on the next. */
+  async #exchange(question, path, request, read) {
+    const response = await this.#fetch(path, request);
+    if (!response) return;
+    if (!response.ok) {
+      const error = await this.#problem(response);
+      if (error) question.reject(error);
+      return;
+    }
+    try {
+      await read(await this.#soon(response.json()));
+    } catch (error) {
+      this.#end(closedAbnormally, error.message);
+    }
+  }
+
+  /** What the server has against a request. Nothing, if the link has ended by it. */
+  async #problem(response) {
+    const { code, detail } = await this.#soon(response.json()).catch(() => ({}));
+    if (code && code !== 'shutting_down' && !(code === 'unauthorized' && this.#token)) return new FanfareError(code, detail);
+    this.#end(code === 'unauthorized' ? unauthorized : closedAbnormally, detail ?? `HTTP status ${response.status}`);
+    return undefined;
+  }
+
+  /** Resolves to nothing if the request was given up, or the link has ended. */
+  async #fetch(path, { headers, ...request }, { signal } = this.#over) {
+    if (this.#isOver) return undefined;
+    if (this.#token) headers = { ...headers, Authorization: `Bearer ${this.#token}` };
+    try {
+      return await this.#soon(fetch(new URL(path, this.#client.base), { ...request, headers, cache: 'no-store', signal }));
+    } catch (error) {
+      if (!signal.aborted) this.#end(closedAbnormally, error.cause?.message ?? error.message);
+      return undefined;
+    }
+  }
+
+  /** Ends the link if this takes so long that nobody can be there. */
+  #soon(promise) {
+    const timer = setTimeout(() => this.#end(closedAbnormally, 'nothing was heard for too long'), heartbeat + patience);
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  #proven() {
+    this.isProven = true;
+    this.#client.keep();
+  }
+
+  #end(code, reason) {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.isUp = false;
+    this.#over.abort();
+    for (const [feed, stream] of this.#streams) {
+      if (feed.isCurrent) feed.interest.feed = undefined;
+      stream.abort();
+    }
+    this.#client.ended({ code, reason });
+  }
+}
+
+/** Reads server-sent events (WHATWG HTML, section 9.2.6). The type of an event is in its data, too. */
+class EventParser {
+  #event;
+  #rest = '';
+  #id = '';
+  #data = '';
+
+  constructor(event) {
+    this.#event = event;
+  }
+
+  read(text) {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop();
+    for (const line of lines) this.#line(line);
+  }
+
+  #line(line) {
+    const [, field, value] = /^([^:]*):? ?(.*?)\r?$/s.exec(line);
+    if (field === 'id') this.#id = value;
+    else if (field === 'data') this.#data += value;
+    else if (!field && !line.startsWith(':')) {
+      this.#event(this.#id, this.#data);
+      this.#id = this.#data = '';
+    }
+  }
+}
+
+/** The transports, in the order in which they are tried. */
+const links = { websocket: WebSocketLink, sse: EventsLink };
 
 // ---- Small things ----
 
@@ -829,6 +1065,9 @@ function expiry(token) {
     return NaN;
   }
 }
+
+/** A header holds bytes. */
+const inHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
 /** A page without TLS has no crypto.randomUUID. */
 function newKey() {
