@@ -54,7 +54,7 @@ func architecture() map[string]rule {
 		},
 		"handlers": {
 			imports: []string{
-				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs", "fanfare/handlers/auth",
+				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs", "fanfare/handlers/auth", "fanfare/clients/js",
 				"github.com/gofiber/fiber/v2",
 				"github.com/gofiber/contrib/websocket",
 				"github.com/valyala/fasthttp", // below Fiber: the errors that it answers
@@ -129,7 +129,8 @@ func architecture() map[string]rule {
 		"models": {
 			imports: []string{"github.com/go-json-experiment/json"},
 		},
-		"web": {},
+		"web":        {},
+		"clients/js": {},
 		"docs": { // generated
 			imports: []string{"github.com/swaggo/swag"},
 		},

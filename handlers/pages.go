@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"path"
 
@@ -23,6 +25,22 @@ func (a *api) page(page web.Page) fiber.Handler {
 		c.Set(fiber.HeaderXFrameOptions, "DENY")
 		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 		return c.SendString(page.HTML)
+	}
+}
+
+// script answers GET /client.js. Whoever has a copy asks each time whether it is still the same, so that pages have the
+// client of the server's release.
+func (a *api) script(text string) fiber.Handler {
+	sum := sha256.Sum256([]byte(text))
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
+	return func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, fiber.MIMETextJavaScriptCharsetUTF8)
+		c.Set(fiber.HeaderCacheControl, "no-cache")
+		c.Set(fiber.HeaderETag, tag)
+		if c.Fresh() {
+			return c.SendStatus(http.StatusNotModified)
+		}
+		return c.SendString(text)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"fanfare/clients/js"
 	"fanfare/models"
 )
 
@@ -20,16 +21,12 @@ func TestPages(t *testing.T) {
 			if a.status != http.StatusOK || !strings.HasPrefix(a.body, "<!doctype html>") {
 				t.Errorf("%d %.100s", a.status, a.body)
 			}
-			for name, want := range map[string]string{
+			checkHeaders(t, a, map[string]string{
 				"Content-Type":               "text/html; charset=utf-8",
 				"Cross-Origin-Opener-Policy": "same-origin",
 				"X-Frame-Options":            "DENY",
 				"Referrer-Policy":            "no-referrer",
-			} {
-				if got := a.header.Get(name); got != want {
-					t.Errorf("%s: %q, want %q", name, got, want)
-				}
-			}
+			})
 			checkPolicy(t, a.header.Get("Content-Security-Policy"))
 			checkLoadsNothingFromElsewhere(t, a.body)
 		})
@@ -39,6 +36,49 @@ func TestPages(t *testing.T) {
 	}
 	// The page of this name that comes with Swagger UI loads an example from elsewhere.
 	s.get(t, "/swagger/index.html").checkProblem(t, 404, models.CodeNotFound)
+}
+
+// A copy of the client is good for as long as the server has the same one.
+func TestClientScript(t *testing.T) {
+	s := start(t)
+	a := s.get(t, "/client.js")
+	if a.status != http.StatusOK || a.body != js.Client() {
+		t.Errorf("%d %.100s", a.status, a.body)
+	}
+	tag := a.header.Get("ETag")
+	if !regexp.MustCompile(`^"[\w-]{43}"$`).MatchString(tag) {
+		t.Errorf("ETag %q", tag)
+	}
+	headers := map[string]string{"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-cache", "ETag": tag}
+	checkHeaders(t, a, headers)
+	if a := s.do(t, "HEAD", "/client.js", ""); a.status != http.StatusOK || a.body != "" {
+		t.Errorf("HEAD: %d %.100s", a.status, a.body)
+	}
+	for name, test := range map[string]struct {
+		copies string
+		status int
+	}{
+		"the same":          {tag, http.StatusNotModified},
+		"the same, as weak": {"W/" + tag, http.StatusNotModified},
+		"one of several":    {`"other", ` + tag, http.StatusNotModified},
+		"another":           {`"other"`, http.StatusOK},
+	} {
+		a := s.do(t, "GET", "/client.js", "", "If-None-Match", test.copies)
+		if a.status != test.status || (a.body == "") != (test.status == http.StatusNotModified) {
+			t.Errorf("%s: %d %.100s", name, a.status, a.body)
+		}
+		delete(headers, "Content-Type") // a 304 needs none
+		checkHeaders(t, a, headers)
+	}
+}
+
+func checkHeaders(t *testing.T, a answer, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if got := a.header.Get(name); got != value {
+			t.Errorf("%s: %q, want %q", name, got, value)
+		}
+	}
 }
 
 // checkPolicy checks that the page can do nothing but what it is known to need. That it can
@@ -126,7 +166,7 @@ func TestSpecificationHasEveryRoute(t *testing.T) {
 	}
 	var routes []string
 	for _, route := range s.app.GetRoutes(true) {
-		isPage := route.Path == "/" || strings.HasPrefix(route.Path, "/swagger")
+		isPage := route.Path == "/" || route.Path == "/client.js" || strings.HasPrefix(route.Path, "/swagger")
 		if route.Method != http.MethodHead && !isPage {
 			routes = append(routes, route.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}"))
 		}

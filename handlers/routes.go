@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2/middleware/recover"
 
 	"fanfare/broker"
+	"fanfare/clients/js"
 	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
@@ -101,6 +102,7 @@ func New(options Options) *fiber.App {
 	app.Get("/livez", a.live)
 	app.Get("/readyz", a.ready)
 	app.Get("/", a.limitStrangers, a.page(web.Console()))
+	app.Get("/client.js", a.limitStrangers, a.script(js.Client()))
 	app.Get("/swagger", a.limitStrangers, a.toSwagger)
 	app.Get("/swagger/", a.limitStrangers, a.page(web.Swagger()))
 	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)

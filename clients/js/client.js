@@ -1,0 +1,1075 @@
+// Fanfare's client for browsers and for Node 20 or newer: one file, no dependencies, no build step. README.md is the
+// guide, client.d.ts has the types. What goes over the wire, and why nothing is missed, is in docs/protocol.md.
+//
+//   Client         stays connected: transports, attempts, tokens, and what the next connection has to ask again
+//   Subscription   what the application sees of an Interest
+//   Interest       one subscription: from where it goes on, and what is new to it
+//   Inbox          what waits for the reader of one subscription
+//   WebSocketLink  one WebSocket: tells for which subscription a message is
+//   EventsLink     the same over HTTP: a stream of server-sent events for each subscription
+
+// Times are in milliseconds.
+const patience = 10_000; // how long an answer may take before the connection counts as dead
+const heartbeat = 25_000; // how often something comes over a stream
+const firstPause = 250; // between two attempts, at first; a random part of it, from half of it on
+const longestPause = 20_000;
+const longestTimer = 2 ** 31 - 1; // setTimeout can do no more
+const provenAfter = 5_000; // a connection that lived so long was a good one
+
+const defaultBuffer = 1_000; // messages that may wait for a reader
+const defaultDeadline = 30_000; // of a publish
+
+const closedNormally = 1000;
+const closedAbnormally = 1006;
+const firstFinal = 4500; // from here on, a close code means: do not come back
+const unauthorized = 4500;
+
+// Refusals that are for now.
+const passing = new Set(['rate_limited', 'overloaded', 'engine_unavailable', 'internal', 'shutting_down', 'too_many_clients']);
+
+/** An error of the server, or of the client's own: see client.d.ts. */
+export class FanfareError extends Error {
+  constructor(code, message) {
+    super(message || code);
+    this.name = 'FanfareError';
+    this.code = code;
+  }
+}
+
+/** Connects in the background. */
+export function connect(url, options) {
+  return typeof url === 'string' || url instanceof URL ? new Client(url, options) : new Client(globalThis.location?.origin, url);
+}
+
+// ---- The client ----
+
+export class Client extends EventTarget {
+  #base;
+  #options;
+  #transports;
+  #state = 'connecting';
+  #link; // the present connection, or the last one
+  #interests = new Set();
+  #questions = new Set(); // what has no answer yet, in its order
+  #refusals = 0; // of tokens, in a row
+  #renewal; // the timer
+  #goOn = () => {}; // ends the pause between two attempts
+
+  constructor(url, options = {}) {
+    super();
+    if (!url) throw new TypeError('the URL of the server is missing');
+    this.#base = new URL(url, globalThis.location?.href);
+    this.#base.protocol = this.#base.protocol.replace(/^ws/, 'http');
+    if (!this.#base.pathname.endsWith('/')) this.#base.pathname += '/';
+    this.#options = options;
+    const socket = options.WebSocket ?? globalThis.WebSocket;
+    this.#transports = (options.transports ?? Object.keys(links)).filter((name) => links[name] && (name !== 'websocket' || socket));
+    if (!this.#transports.length) throw new FanfareError('unsupported', 'there is no WebSocket here: give one, or allow the transport sse');
+    globalThis.addEventListener?.('online', this.#retryNow);
+    queueMicrotask(() => this.#run()); // so that listeners see the first event
+  }
+
+  get state() { return this.#state; }
+
+  get id() { return this.#state === 'connected' ? this.#link.id : undefined; }
+
+  subscribe(topics, options = {}) {
+    if (this.#state === 'closed') throw closedError();
+    const interest = new Interest([...new Set([].concat(topics))], options, {
+      enter: () => this.#enter(interest),
+      leave: () => this.#leave(interest),
+      lost: (lost) => this.#emit('lost', { ...lost, subscription }),
+      ended: () => this.#interests.delete(interest),
+    });
+    for (const other of this.#interests) {
+      const taken = interest.topics.find((topic) => other.topics.includes(topic));
+      if (taken !== undefined) throw new FanfareError('conflict', `there is a subscription to ${taken} already`);
+    }
+    const subscription = new Subscription(interest);
+    this.#interests.add(interest);
+    this.#enter(interest);
+    if (options.signal?.aborted) subscription.unsubscribe();
+    return subscription;
+  }
+
+  publish(topic, data, { key, timeout, signal } = {}) {
+    return this.#ask({ topic, key: key || newKey(), send: (link, question) => link.publish(question) }, timeout, signal, (question) => {
+      question.data = JSON.stringify(data);
+      if (question.data === undefined) throw new FanfareError('invalid_json', 'the data is not JSON');
+    });
+  }
+
+  presence(topic) {
+    return this.#ask({ topic, send: (link, question) => link.presence(question) });
+  }
+
+  close() {
+    this.#end();
+  }
+
+  // Connecting
+
+  async #run() {
+    for (let attempt = 0; this.#state !== 'closed';) {
+      this.#state = 'connecting';
+      this.#emit('connecting', { attempt });
+      const began = Date.now();
+      const { code, reason } = await this.#connection();
+      clearTimeout(this.#renewal);
+      if (this.#state === 'closed') return;
+      if (code === unauthorized && typeof this.#options.token === 'function' && ++this.#refusals < 2) {
+        // The token may have been too old. Once more, with another one.
+      } else if (code >= firstFinal) {
+        this.#end(new FanfareError(code === unauthorized ? 'unauthorized' : 'disconnected', reason));
+        return;
+      }
+      // Who accepts and hangs up, again and again, is not asked more and more often for it.
+      attempt = this.#link?.isProven || (this.#link?.wasUp && Date.now() - began >= provenAfter) ? 0 : attempt + 1;
+      const retryIn = Math.round(jitter(Math.min(longestPause, firstPause * 2 ** attempt)));
+      this.#state = 'waiting';
+      this.#emit('disconnected', { code, reason, retryIn });
+      await this.#pause(retryIn);
+    }
+  }
+
+  /** Tries the transports until one gets through, and resolves when that has ended. */
+  async #connection() {
+    this.#link = undefined;
+    let token;
+    try {
+      token = await this.#token();
+    } catch (error) {
+      return { code: closedAbnormally, reason: `no token: ${error?.message ?? error}` };
+    }
+    let end;
+    for (const transport of this.#transports) {
+      if (this.#state === 'closed') break;
+      end = await this.#attempt(transport, token);
+      if (this.#link?.wasUp || end.code >= firstFinal) break;
+    }
+    return end ?? {};
+  }
+
+  async #attempt(transport, token) {
+    this.#link = undefined;
+    try {
+      return await new Promise((ended) => {
+        this.#link = new links[transport]({
+          base: this.#base,
+          options: this.#options,
+          token,
+          interests: () => this.#interests,
+          up: (link) => this.#up(link, transport, token),
+          connected: (link) => this.#connected(link, transport),
+          refused: (interest, error) => this.#refused(interest, error),
+          keep: () => { this.#transports = [transport]; },
+          ended,
+        });
+      });
+    } catch (error) { // a page of https may not open a WebSocket without TLS, for one
+      return { code: closedAbnormally, reason: error.message };
+    }
+  }
+
+  /** The link takes requests: all that is to be asked again goes out at once. */
+  #up(link, transport, token) {
+    link.authenticate(token);
+    for (const interest of [...this.#interests]) this.#enter(interest);
+    for (const question of [...this.#questions]) question.send(link, question);
+    this.#renewBefore(token);
+  }
+
+  #connected(link, transport) {
+    this.#refusals = 0;
+    this.#state = 'connected';
+    this.#emit('connected', { id: link.id, transport });
+  }
+
+  #pause(time) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, time);
+      this.#goOn = () => { clearTimeout(timer); resolve(); };
+    });
+  }
+
+  #retryNow = () => this.#goOn();
+
+  #end(error) {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    globalThis.removeEventListener?.('online', this.#retryNow);
+    clearTimeout(this.#renewal);
+    this.#goOn();
+    this.#link?.close();
+    for (const interest of [...this.#interests]) interest.end(error);
+    for (const question of [...this.#questions]) question.reject(error ?? closedError());
+    this.#emit('closed', { error });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  // Tokens
+
+  async #token() {
+    const { token } = this.#options;
+    return typeof token === 'function' ? token() : token;
+  }
+
+  #renewBefore(token, least = 0) {
+    clearTimeout(this.#renewal);
+    if (typeof this.#options.token !== 'function') return;
+    const left = expiry(token) - Date.now();
+    if (left > 0) this.#renewal = setTimeout(() => this.#renew(token), Math.min(longestTimer, Math.max(least, left * 0.75)));
+  }
+
+  async #renew(old) {
+    const link = this.#link;
+    try {
+      const token = await this.#token();
+      if (!link.isUp) return; // the next connection has asked for one of its own
+      link.authenticate(token);
+      this.#renewBefore(token);
+    } catch {
+      if (link.isUp) this.#renewBefore(old, 1_000);
+    }
+  }
+
+  // Subscriptions
+
+  #enter(interest) {
+    clearTimeout(interest.timer);
+    if (this.#link?.isUp && !interest.feed && !interest.isResting && !interest.isOver) this.#link.subscribe(interest);
+  }
+
+  #leave(interest) {
+    clearTimeout(interest.timer);
+    const { feed } = interest;
+    interest.feed = undefined;
+    if (feed) this.#link.unsubscribe(feed);
+  }
+
+  #refused(interest, error) {
+    interest.feed = undefined;
+    if (!passing.has(error.code)) return interest.end(error);
+    interest.timer = setTimeout(() => this.#enter(interest), jitter(Math.min(longestPause, 2_000 * 2 ** interest.refusals++)));
+  }
+
+  // Questions: what is asked on every connection until it is answered
+
+  #ask(question, timeout = defaultDeadline, signal, prepare) {
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'closed') throw closedError();
+      signal?.throwIfAborted();
+      prepare?.(question);
+      const settle = (how) => (value) => {
+        question.isOver = true;
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        this.#questions.delete(question);
+        how(value);
+      };
+      const abort = () => question.reject(signal.reason);
+      const late = () => question.reject(new FanfareError('timeout', 'the server did not answer in time'));
+      const timer = setTimeout(late, Math.min(longestTimer, timeout));
+      signal?.addEventListener('abort', abort);
+      question.resolve = settle(resolve);
+      question.reject = settle(reject);
+      this.#questions.add(question);
+      if (this.#link?.isUp) question.send(this.#link, question);
+    });
+  }
+}
+
+// ---- Subscriptions ----
+
+class Subscription {
+  #interest;
+
+  constructor(interest) {
+    this.#interest = interest;
+    this.topics = interest.topics;
+    this.ready = interest.ready;
+  }
+
+  get cursor() { return this.#interest.cursor; }
+
+  unsubscribe() { this.#interest.end(); }
+
+  [Symbol.asyncIterator]() {
+    return {
+      next: () => this.#interest.inbox.next(),
+      return: async () => {
+        this.unsubscribe();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+}
+
+class Interest {
+  /** From where it goes on, as the server is asked for it. Once it is acknowledged, that is always an id. */
+  start;
+  /** The request, on the present connection, that it gets its messages by. */
+  feed;
+  /** It has no feed, since its inbox is full. */
+  isResting = false;
+  isOver = false;
+  refusals = 0;
+  timer; // until it is asked for again, after a refusal
+
+  #options;
+  #hooks;
+  #matchers;
+  #given; // the id of the last message that went into the inbox
+  #behind; // while the inbox has something: the id of the last message that went out of it, or what was before
+  #isAcknowledged = false;
+  #becomeReady;
+  #failReady;
+
+  constructor(topics, options, hooks) {
+    this.topics = topics;
+    this.start = { since: options.since, last: options.last };
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#matchers = topics.map((topic) => [topic, matcher(topic)]);
+    this.inbox = new Inbox(options, (topic) => this.#patternOf(topic), (id) => this.#taken(id));
+    this.ready = new Promise((resolve, reject) => { this.#becomeReady = resolve; this.#failReady = reject; });
+    this.ready.catch(() => {}); // who does not wait for it is told otherwise
+    options.signal?.addEventListener('abort', this.#abort);
+  }
+
+  get request() {
+    return { topics: this.topics, ...this.start, overflow: this.#options.overflow, presence: this.#options.presence };
+  }
+
+  get cursor() {
+    if (!this.#isAcknowledged) return undefined;
+    return this.inbox.size ? this.#behind : this.start.since;
+  }
+
+  get isWatching() { return Boolean(this.#options.presence); }
+
+  matches(topic) { return this.#patternOf(topic) !== undefined; }
+
+  // What comes from the link.
+
+  acknowledged(ack) {
+    this.refusals = 0;
+    if (ack.recovered === false) this.#lost(this.topics, 'resume');
+    this.start = { since: ack.id };
+    this.#isAcknowledged = true;
+    this.#becomeReady();
+  }
+
+  give(message, isLive) {
+    if (!isAfter(message.id, this.#given)) return;
+    const { start } = this;
+    if (!this.inbox.size) this.#behind = start.since;
+    this.start = { since: message.id }; // first, so that the reader sees it as its cursor
+    if (this.inbox.put(message, isLive)) {
+      this.#given = message.id;
+      return;
+    }
+    this.start = start;
+    this.isResting = true;
+    this.#hooks.leave();
+  }
+
+  /** Nothing that it has not been given is up to there. */
+  moveTo(id) {
+    this.start = { since: id };
+  }
+
+  caughtUp() {
+    if (this.#options.since === undefined && this.#options.last === undefined) return;
+    this.inbox.tellOnce('onCaughtUp');
+  }
+
+  notice({ code, topic, count }) {
+    if (code === 'gap') this.#lost([topic], code);
+    if (code === 'dropped') this.inbox.tell(this.#options.onDropped, { topic, count });
+  }
+
+  presence(event) {
+    call(this.#options.onPresence, event);
+  }
+
+  end(error) {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    this.#hooks.leave();
+    this.#hooks.ended();
+    this.#failReady(error ?? new FanfareError('closed', 'the subscription is over'));
+    this.inbox.end(error);
+    call(this.#options.onEnd, error);
+  }
+
+  #abort = () => this.end();
+
+  #lost(topics, reason) {
+    this.inbox.tell((lost) => { call(this.#options.onLost, lost); this.#hooks.lost(lost); }, { topics, reason });
+  }
+
+  #patternOf(topic) {
+    return this.#matchers.find(([, matches]) => matches(topic))?.[0];
+  }
+
+  #taken(id) {
+    this.#behind = id;
+    if (!this.isResting || !this.inbox.isRoomy) return;
+    this.isResting = false;
+    this.#hooks.enter();
+  }
+}
+
+/** The messages that wait for a reader, and between them what else it is to be told. With onMessage nothing waits. */
+class Inbox {
+  #options;
+  #limit;
+  #patternOf;
+  #taken;
+  #entries = []; // { message } or { tell, detail }
+  #size = 0;
+  #readers = []; // who waits for a message, when there is none
+  #end; // { error }
+  #told = new Set();
+
+  constructor(options, patternOf, taken) {
+    this.#options = options;
+    this.#limit = Math.max(1, options.buffer ?? defaultBuffer);
+    this.#patternOf = patternOf;
+    this.#taken = taken;
+  }
+
+  get size() { return this.#size; }
+
+  get isRoomy() { return this.#size <= this.#limit / 2; }
+
+  /** Says whether there was room. The policies of overflow begin when the subscription is live. */
+  put(message, isLive) {
+    if (this.#options.onMessage) {
+      call(this.#options.onMessage, message);
+      return true;
+    }
+    if (this.#readers.length) {
+      this.#readers.shift().resolve({ done: false, value: message });
+      return true;
+    }
+    const overflow = isLive && this.#options.overflow;
+    if (overflow === 'latest') this.#drop(this.#entries.findIndex((entry) => entry.message?.topic === message.topic));
+    if (this.#size >= this.#limit) {
+      if (overflow !== 'drop_oldest') return false;
+      this.#tellDropped(this.#drop(this.#entries.findIndex((entry) => entry.message)));
+    }
+    this.#entries.push({ message });
+    this.#size++;
+    return true;
+  }
+
+  /** Tells the reader something, when it has had what came before. */
+  tell(tell, detail) {
+    if (this.#entries.length) this.#entries.push({ tell, detail });
+    else call(tell, detail);
+  }
+
+  tellOnce(handler) {
+    if (this.#told.has(handler)) return;
+    this.#told.add(handler);
+    this.tell(this.#options[handler]);
+  }
+
+  async next() {
+    for (let entry; (entry = this.#entries.shift());) {
+      if (!entry.message) {
+        call(entry.tell, entry.detail);
+        continue;
+      }
+      this.#size--;
+      this.#taken(entry.message.id);
+      return { done: false, value: entry.message };
+    }
+    if (!this.#end) return new Promise((resolve, reject) => { this.#readers.push({ resolve, reject }); });
+    const { error } = this.#end;
+    this.#end = {};
+    if (error) throw error;
+    return { done: true, value: undefined };
+  }
+
+  /** With an error, what waits can still be read. */
+  end(error) {
+    if (!error) {
+      this.#entries = [];
+      this.#size = 0;
+    }
+    this.#end = { error };
+    for (const { resolve, reject } of this.#readers.splice(0)) this.next().then(resolve, reject);
+  }
+
+  #drop(index) {
+    if (index < 0) return undefined;
+    this.#size--;
+    return this.#entries.splice(index, 1)[0].message;
+  }
+
+  /** What was dropped is told where it was missing: at the head. */
+  #tellDropped(message) {
+    const topic = this.#patternOf(message.topic);
+    const [head] = this.#entries;
+    if (head?.tell === this.#options.onDropped && head.detail?.topic === topic) head.detail.count++;
+    else this.#entries.unshift({ tell: this.#options.onDropped, detail: { topic, count: 1 } });
+  }
+}
+
+// ---- Over a WebSocket ----
+
+/** A feed is a subscribe request on one connection. It gives nothing if its interest has another one by now, or none. */
+class Feed {
+  /** Its replay is over, or it has none. */
+  isLive = false;
+
+  constructor(interest) {
+    this.interest = interest;
+    const { since, last } = interest.start;
+    this.hasReplay = since !== undefined || last !== undefined;
+    interest.feed = this;
+  }
+
+  get isCurrent() { return this.interest.feed === this; }
+
+  give(message) {
+    if (this.isCurrent) this.interest.give(message, this.isLive);
+  }
+
+  moveTo(id) {
+    if (this.isCurrent) this.interest.moveTo(id);
+  }
+}
+
+class WebSocketLink {
+  isUp = false;
+  wasUp = false;
+  isProven = false; // it has brought something
+  id;
+
+  #client;
+  #socket;
+  #limits = {};
+  #isOver = false;
+  #refs = 0;
+  #answers = new Map(); // what to do with an answer, by ref
+  #feeds = new Set();
+  #replays = []; // the feeds whose replay is still to come, in their order: the first is under way
+  #highest; // the highest id seen here
+  #timer;
+  #heardAt;
+  #isConnected = false;
+
+  constructor(client) {
+    this.#client = client;
+    const { options, base } = client;
+    const url = new URL('ws', base);
+    url.protocol = url.protocol.replace('http', 'ws');
+    const socket = new (options.WebSocket ?? WebSocket)(url.href);
+    this.#socket = socket;
+    const parse = options.parse ?? JSON.parse;
+    socket.onmessage = ({ data }) => {
+      if (this.#isOver) return;
+      let frame;
+      try {
+        frame = parse(data);
+      } catch {
+        return this.#end(closedAbnormally, 'the server sent what is no JSON');
+      }
+      this.#receive(frame);
+    };
+    socket.onclose = ({ code, reason }) => this.#end(code, reason);
+    socket.onerror = () => {}; // a close follows
+    this.#timer = setTimeout(() => this.#end(closedAbnormally, 'no welcome'), patience);
+  }
+
+  close() {
+    this.#end(closedNormally, '');
+  }
+
+  authenticate(token) {
+    if (!token) return this.#connected();
+    this.#ask({ action: 'auth', token }, (error) => {
+      if (!error) this.#connected();
+      else this.#end(error.code === 'unauthorized' ? unauthorized : closedAbnormally, error.message);
+    });
+  }
+
+  subscribe(interest) {
+    const feed = new Feed(interest);
+    this.#feeds.add(feed);
+    this.#ask({ action: 'subscribe', ...interest.request }, (error, ack) => {
+      if (error) {
+        this.#feeds.delete(feed);
+        if (feed.isCurrent) this.#client.refused(interest, error);
+        return;
+      }
+      if (feed.isCurrent) interest.acknowledged(ack);
+      if (feed.hasReplay) this.#replays.push(feed);
+      else feed.isLive = true;
+      this.#see(ack.id);
+    });
+  }
+
+  /** What still comes of the feed, until the answer, is for nobody. */
+  unsubscribe(feed, topics = feed.interest.topics) {
+    this.#ask({ action: 'unsubscribe', topics }, (error) => {
+      // not_found: it was never subscribed, or the server has ended it.
+      if (error && error.code !== 'not_found') this.#end(closedAbnormally, error.message);
+      this.#forget(feed);
+    });
+  }
+
+  publish(question) {
+    const { topic, key, data } = question;
+    if (!fits(data, this.#limits.message_size)) return question.reject(tooLarge());
+    this.#ask({ action: 'publish', topic, key }, (error, ack) => {
+      if (!error) {
+        this.isProven = true;
+        question.resolve({ id: ack.id, topic, duplicate: Boolean(ack.duplicate) });
+      } else if (error.code !== 'shutting_down') { // else the next server is asked
+        question.reject(error);
+      }
+    }, data);
+  }
+
+  presence(question) {
+    this.#ask({ action: 'presence', topic: question.topic }, (error, frame) => {
+      if (error) question.reject(error);
+      else question.resolve(frame.clients);
+    });
+  }
+
+  /** Sends a request. One whose frame is too large for the server would end the connection. The data is JSON text. */
+  #ask(request, answer, data) {
+    const ref = ++this.#refs;
+    let frame = JSON.stringify({ ...request, ref });
+    if (data !== undefined) frame = `${frame.slice(0, -1)},"data":${data}}`;
+    if (!fits(frame, this.#limits.frame_size)) return answer(tooLarge());
+    this.#answers.set(ref, answer);
+    this.#socket.send(frame);
+  }
+
+  #receive(frame) {
+    this.#heardAt = Date.now();
+    const answer = this.#answers.get(frame.ref);
+    if (answer) {
+      this.#answers.delete(frame.ref);
+      answer(frame.type === 'error' ? new FanfareError(frame.code, frame.message) : undefined, frame);
+      return;
+    }
+    switch (frame.type) {
+      case 'welcome': return this.#welcome(frame);
+      case 'message': return this.#message(frame);
+      case 'caught_up': return this.#caughtUp(frame);
+      case 'position': return this.#see(frame.id);
+      case 'notice': return this.#notice(frame);
+      case 'presence': case 'join': case 'leave': return this.#presence(frame);
+    }
+  }
+
+  #welcome(frame) {
+    this.id = frame.client_id;
+    this.#limits = frame.limits ?? {};
+    this.isUp = this.wasUp = true;
+    this.#client.keep();
+    this.#watch(frame.ping_interval * 1_000 || heartbeat);
+    this.#client.up(this);
+  }
+
+  #connected() {
+    if (this.#isConnected || this.#isOver) return; // a renewal
+    this.#isConnected = true;
+    this.#client.connected(this);
+  }
+
+  /** A message that is new here is live, and for whoever has caught up. Any other is of the replay under way. */
+  #message(frame) {
+    const message = messageOf(frame);
+    const isNew = isAfter(message.id, this.#highest);
+    const live = isNew ? [...this.#feeds].filter((feed) => feed.isLive && feed.interest.matches(message.topic)) : [];
+    for (const feed of live.length ? live : this.#replays.slice(0, 1)) {
+      this.isProven = true;
+      feed.give(message);
+    }
+    this.#see(message.id);
+  }
+
+  #caughtUp(frame) {
+    const feed = this.#replays.shift();
+    if (!feed) return;
+    feed.isLive = true;
+    this.#see(frame.id);
+    feed.moveTo(this.#highest);
+    if (feed.isCurrent) feed.interest.caughtUp();
+  }
+
+  /** The highest id seen is the cursor of all that have caught up. */
+  #see(id) {
+    if (isAfter(id, this.#highest)) this.#highest = id;
+    for (const feed of this.#feeds) {
+      if (feed.isLive) feed.moveTo(this.#highest);
+    }
+  }
+
+  #notice(notice) {
+    const feed = [...this.#feeds].find(({ isCurrent, interest }) => isCurrent && interest.topics.includes(notice.topic));
+    if (!feed) return;
+    if (notice.code === 'forbidden') this.#forbid(feed, notice.topic);
+    else feed.interest.notice(notice);
+  }
+
+  /** The server has ended one pattern, so all of the subscription ends. Others may follow: so they are left one by one. */
+  #forbid(feed, topic) {
+    const { interest } = feed;
+    interest.feed = undefined;
+    for (const other of interest.topics) {
+      if (other !== topic) this.unsubscribe(feed, [other]);
+    }
+    this.#forget(feed);
+    interest.end(new FanfareError('forbidden', `the new token does not allow ${topic}`));
+  }
+
+  #forget(feed) {
+    this.#feeds.delete(feed);
+    this.#replays = this.#replays.filter((other) => other !== feed);
+  }
+
+  #presence(event) {
+    for (const { isCurrent, interest } of [...this.#feeds]) {
+      if (isCurrent && interest.isWatching && interest.matches(event.topic)) interest.presence(event);
+    }
+  }
+
+  /** When nothing was heard for the interval it asks, and without an answer it gives up. */
+  #watch(interval) {
+    const quiet = () => Date.now() - this.#heardAt;
+    const again = (time, then) => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(then, time);
+    };
+    const look = () => {
+      if (quiet() < interval) return again(interval - quiet(), look);
+      this.#socket.send('{"action":"ping"}');
+      const askedAt = Date.now();
+      again(patience, () => (this.#heardAt < askedAt ? this.#end(closedAbnormally, 'nothing was heard for too long') : look()));
+    };
+    again(interval, look);
+  }
+
+  #end(code, reason) {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.isUp = false;
+    clearTimeout(this.#timer);
+    for (const feed of this.#feeds) {
+      if (feed.isCurrent) feed.interest.feed = undefined;
+    }
+    this.#socket.close();
+    this.#client.ended({ code, reason });
+  }
+}
+
+// ---- Over HTTP ----
+
+/**
+ * Each subscription is a stream of its own, each publish a request. All of it has one fate: when one stream breaks, the
+ * link has ended.
+ */
+class EventsLink {
+  isUp = false;
+  wasUp = false;
+  isProven = false;
+
+  #client;
+  #token;
+  #isOver = false;
+  #over = new AbortController(); // ends the requests under way
+  #streams = new Map(); // of each feed, what ends its stream
+  #publishing = Promise.resolve(); // one after another, or they would overtake each other
+
+  constructor(client) {
+    this.#client = client;
+    this.#token = client.token;
+    this.#knock();
+  }
+
+  close() {
+    this.#end(closedNormally, '');
+  }
+
+  /** A stream keeps the token that it began with, so each begins anew. */
+  authenticate(token) {
+    if (token === this.#token) return;
+    this.#token = token;
+    for (const feed of [...this.#streams.keys()]) {
+      this.unsubscribe(feed);
+      if (feed.isCurrent) this.subscribe(feed.interest);
+    }
+  }
+
+  subscribe(interest) {
+    if (interest.isWatching) return this.#client.refused(interest, new FanfareError('unsupported', 'presence needs a WebSocket'));
+    const feed = new Feed(interest);
+    const stream = new AbortController();
+    this.#streams.set(feed, stream);
+    this.#listen(feed, stream).finally(() => this.#streams.delete(feed));
+  }
+
+  unsubscribe(feed) {
+    this.#streams.get(feed)?.abort();
+  }
+
+  publish(question) {
+    this.#publishing = this.#publishing.then(async () => {
+      if (question.isOver) return;
+      const { topic, key, data } = question;
+      if (/\p{Cc}/u.test(key)) return question.reject(new FanfareError('invalid_request', 'a key with control characters needs a WebSocket'));
+      await this.#exchange(question, `topics/${encodeURIComponent(topic)}/publish`, {
+        method: 'POST', body: data, headers: { 'Content-Type': 'application/json', 'Idempotency-Key': inHeader(key) },
+      }, ({ id, duplicate }) => {
+        this.#proven();
+        question.resolve({ id, topic, duplicate });
+      });
+    });
+  }
+
+  async presence(question, members = [], after = '') {
+    const query = new URLSearchParams({ limit: 10_000, after });
+    await this.#exchange(question, `topics/${encodeURIComponent(question.topic)}/clients?${query}`, {}, ({ clients, next }) => {
+      members = members.concat(clients);
+      return next ? this.presence(question, members, next) : question.resolve(members);
+    });
+  }
+
+  /** Is there a server, and does it know the token? With a topic the answer is 200, for what that is worth. */
+  async #knock() {
+    const [interest] = this.#client.interests();
+    const query = new URLSearchParams((interest?.topics ?? []).map((topic) => ['topic', topic]));
+    const response = await this.#fetch(`events?${query}`, { method: 'HEAD' });
+    if (!response) return;
+    if (response.status === 401) return this.#end(unauthorized, 'the server does not know the token');
+    if (![200, 400, 403, 409].includes(response.status)) return this.#end(closedAbnormally, `HTTP status ${response.status}`);
+    this.isUp = this.wasUp = true;
+    this.#client.up(this);
+    if (!this.#isOver) this.#client.connected(this);
+  }
+
+  async #listen(feed, stream) {
+    const { topics, since, last, overflow } = feed.interest.request;
+    const query = new URLSearchParams(topics.map((topic) => ['topic', topic]));
+    for (const [name, value] of Object.entries({ since, last, overflow })) {
+      if (value !== undefined) query.append(name, value);
+    }
+    const response = await this.#fetch(`events?${query}`, { headers: { Accept: 'text/event-stream' } }, stream);
+    if (!response) return;
+    if (!response.ok) {
+      const error = await this.#problem(response);
+      if (error && feed.isCurrent) this.#refused(feed, error);
+      return;
+    }
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    const events = new EventParser((id, data) => feed.isCurrent && this.#receive(feed, id, data));
+    try {
+      for (;;) {
+        const { done, value } = await this.#soon(reader.read());
+        if (done) break;
+        events.read(decoder.decode(value, { stream: true }));
+      }
+      throw new Error('the stream has ended');
+    } catch (error) {
+      if (feed.isCurrent) this.#end(closedAbnormally, error.message);
+    } finally {
+      stream.abort();
+    }
+  }
+
+  #receive(feed, id, data) {
+    const { interest } = feed;
+    const frame = data && (this.#client.options.parse ?? JSON.parse)(data);
+    switch (frame?.type) {
+      case 'ack':
+        this.#proven();
+        feed.isLive = !feed.hasReplay;
+        interest.acknowledged(frame);
+        break;
+      case 'message':
+        feed.give(messageOf(frame));
+        break;
+      case 'caught_up':
+        feed.isLive = true;
+        interest.caughtUp();
+        break;
+      case 'notice':
+        interest.notice(frame);
+        break;
+      case 'error': return this.#refused(feed, new FanfareError(frame.code, frame.message));
+      case 'close': return this.#end(frame.code, frame.reason);
+    }
+    if (id) feed.moveTo(id);
+  }
+
+  /** While nothing has ever come over HTTP, the WebSocket is tried first, again. */
+  #refused(feed, error) {
+    this.unsubscribe(feed);
+    if (passing.has(error.code) && !this.isProven) this.#end(closedAbnormally, error.message);
+    else this.#client.refused(feed.interest, error);
+  }
+
+  /** Asks, and has the answer read, or the question fail. When the link ends before, it is asked again on the next. */
+  async #exchange(question, path, request, read) {
+    const response = await this.#fetch(path, request);
+    if (!response) return;
+    if (!response.ok) {
+      const error = await this.#problem(response);
+      if (error) question.reject(error);
+      return;
+    }
+    try {
+      await read(await this.#soon(response.json()));
+    } catch (error) {
+      this.#end(closedAbnormally, error.message);
+    }
+  }
+
+  /** What the server has against a request. Nothing, if the link has ended by it. */
+  async #problem(response) {
+    const { code, detail } = await this.#soon(response.json()).catch(() => ({}));
+    if (code && code !== 'shutting_down' && !(code === 'unauthorized' && this.#token)) return new FanfareError(code, detail);
+    this.#end(code === 'unauthorized' ? unauthorized : closedAbnormally, detail ?? `HTTP status ${response.status}`);
+    return undefined;
+  }
+
+  /** Resolves to nothing if the request was given up, or the link has ended. */
+  async #fetch(path, { headers, ...request }, { signal } = this.#over) {
+    if (this.#isOver) return undefined;
+    if (this.#token) headers = { ...headers, Authorization: `Bearer ${this.#token}` };
+    try {
+      return await this.#soon(fetch(new URL(path, this.#client.base), { ...request, headers, cache: 'no-store', signal }));
+    } catch (error) {
+      if (!signal.aborted) this.#end(closedAbnormally, error.cause?.message ?? error.message);
+      return undefined;
+    }
+  }
+
+  /** Ends the link if this takes so long that nobody can be there. */
+  #soon(promise) {
+    const timer = setTimeout(() => this.#end(closedAbnormally, 'nothing was heard for too long'), heartbeat + patience);
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  #proven() {
+    this.isProven = true;
+    this.#client.keep();
+  }
+
+  #end(code, reason) {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.isUp = false;
+    this.#over.abort();
+    for (const [feed, stream] of this.#streams) {
+      if (feed.isCurrent) feed.interest.feed = undefined;
+      stream.abort();
+    }
+    this.#client.ended({ code, reason });
+  }
+}
+
+/** Reads server-sent events (WHATWG HTML, section 9.2.6). The type of an event is in its data, too. */
+class EventParser {
+  #event;
+  #rest = '';
+  #id = '';
+  #data = '';
+
+  constructor(event) {
+    this.#event = event;
+  }
+
+  read(text) {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop();
+    for (const line of lines) this.#line(line);
+  }
+
+  #line(line) {
+    const [, field, value] = /^([^:]*):? ?(.*?)\r?$/s.exec(line);
+    if (field === 'id') this.#id = value;
+    else if (field === 'data') this.#data += value;
+    else if (!field && !line.startsWith(':')) {
+      this.#event(this.#id, this.#data);
+      this.#id = this.#data = '';
+    }
+  }
+}
+
+/** The transports, in the order in which they are tried. */
+const links = { websocket: WebSocketLink, sse: EventsLink };
+
+// ---- Small things ----
+
+const jitter = (time) => time * (0.5 + Math.random() / 2);
+
+const closedError = () => new FanfareError('closed', 'the client is closed');
+
+const tooLarge = () => new FanfareError('payload_too_large', 'the server takes no message of this size');
+
+/** A text's size as UTF-8 is at most three times its length. */
+const fits = (text, limit = Infinity) => text.length * 3 <= limit || new TextEncoder().encode(text).length <= limit;
+
+/** Calls a function of the application. What it throws is its own affair, and reported like any exception. */
+function call(callback, ...args) {
+  try {
+    callback?.(...args);
+  } catch (error) {
+    queueMicrotask(() => { throw error; });
+  }
+}
+
+/** Whether an id comes after another one, or there is no other. One of another log does. */
+function isAfter(id, other) {
+  if (other === undefined) return true;
+  const at = id.indexOf('-') + 1;
+  if (id.slice(0, at) !== other.slice(0, at)) return true;
+  return id.length === other.length ? id > other : id.length > other.length; // behind it is a decimal number
+}
+
+function messageOf({ type, ...message }) {
+  return message;
+}
+
+/** Tells whether a topic matches the pattern. */
+function matcher(pattern) {
+  const tokens = String(pattern).split('.').map((token) => {
+    if (token === '*') return '[^.]+';
+    return token === '>' ? '.+' : token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  });
+  const expression = new RegExp(`^${tokens.join('\\.')}$`, 's');
+  return (topic) => expression.test(topic);
+}
+
+/** When a token expires, in milliseconds; NaN if it does not say so, as an API key does not. */
+function expiry(token) {
+  try {
+    return JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'))).exp * 1_000;
+  } catch {
+    return NaN;
+  }
+}
+
+/** A header holds bytes. */
+const inHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
+/** A page without TLS has no crypto.randomUUID. */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-');
+}
