@@ -52,6 +52,18 @@ func architecture() map[string]rule {
 				"golang.org/x/sys",
 			},
 		},
+		"app/remote": { // a server from outside
+			imports: []string{"fanfare/models", "github.com/go-json-experiment/json"},
+		},
+		"app/doctor": {
+			imports: []string{
+				"fanfare/app/remote", "fanfare/models",
+				"fanfare/handlers/auth", // what a token says
+				"github.com/go-json-experiment/json",
+				"github.com/gobwas/ws",
+				"github.com/google/uuid",
+			},
+		},
 		"handlers": {
 			imports: []string{
 				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs", "fanfare/handlers/auth", "fanfare/clients/js",
@@ -144,6 +156,7 @@ func testLibraries() []string {
 		"go.uber.org/goleak",
 		"github.com/coder/websocket",
 		"github.com/gorilla/websocket",
+		"github.com/rogpeppe/go-internal", // scripts of commands
 	}
 }
 

@@ -25,11 +25,13 @@ const (
 // Main runs the fanfare command line and returns the exit status for the process.
 func Main() int {
 	c := command{
-		environ: os.Environ(),
-		stdin:   os.Stdin,
-		stdout:  os.Stdout,
-		stderr:  os.Stderr,
-		serve:   serve,
+		environ:     os.Environ(),
+		stdin:       os.Stdin,
+		stdout:      os.Stdout,
+		stderr:      os.Stderr,
+		outTerminal: isTerminal(os.Stdout),
+		errTerminal: isTerminal(os.Stderr),
+		serve:       serve,
 	}
 	return c.run(os.Args[1:])
 }
@@ -49,7 +51,9 @@ type command struct {
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer // errors, and the server's log
-	serve   func(context.Context, Config, *slog.Logger) error
+	// Whether people read stdout and stderr as they come.
+	outTerminal, errTerminal bool
+	serve                    func(context.Context, Config, *slog.Logger) error
 }
 
 // usageError is a mistake on the command line, rather than in what it started.
@@ -65,13 +69,13 @@ func (e usageError) Unwrap() error { return e.err }
 func (c command) run(args []string) int {
 	root := c.rootCommand()
 	root.SetArgs(args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitOK
 	}
 	_, _ = fmt.Fprintf(c.stderr, "fanfare: %v\n", err)
 	if _, ok := errors.AsType[usageError](err); ok {
-		_, _ = fmt.Fprintln(c.stderr, "Run 'fanfare --help' for usage.")
+		_, _ = fmt.Fprintf(c.stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitError
@@ -86,7 +90,6 @@ func (c command) rootCommand() *cobra.Command {
 	root.Version = version()
 	root.SilenceErrors = true // run reports them
 	root.SilenceUsage = true
-	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetIn(c.stdin)
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
@@ -94,8 +97,25 @@ func (c command) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return usageError{err}
 	})
-	root.AddCommand(c.serveCommand(), c.tokenCommand(), c.keyCommand(), c.configCommand(), c.benchCommand(), c.versionCommand())
+	root.Example = `  fanfare                             # the server, on 127.0.0.1:8080
+  fanfare sub 'news.*'                # in a second shell
+  fanfare pub news.eu 'hello'         # in a third
+  fanfare doctor https://example.com  # what is wrong?`
+	addGroup(root, "The server:", c.serveCommand(), c.configCommand(), c.tokenCommand(), c.keyCommand())
+	addGroup(root, "A running server:", c.pubCommand(), c.topicsCommand(), c.clientsCommand())
+	addGroup(root, "Tools:", c.doctorCommand(), c.benchCommand(), c.versionCommand())
+	root.SetHelpCommandGroupID("Tools:")
+	root.SetCompletionCommandGroupID("Tools:")
 	return root
+}
+
+// addGroup adds commands below a title in the help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // groupCommand is for the commands below it: alone it tells which those are.

@@ -107,7 +107,8 @@ func (l *configLoader) loadFile(name string) error {
 	return nil
 }
 
-// loadEnviron takes the values of FANFARE_SECTION_KEY variables.
+// loadEnviron takes the values of FANFARE_SECTION_KEY variables. Those of the commands that talk to a server
+// may be there, too.
 func (l *configLoader) loadEnviron(environ []string) {
 	keys := make(map[string]string)
 	for _, key := range defaultValues().Keys() {
@@ -115,7 +116,7 @@ func (l *configLoader) loadEnviron(environ []string) {
 	}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, envPrefix) {
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains([]string{envURL, envToken}, name) {
 			continue
 		}
 		if key, ok := keys[name]; ok {

@@ -1,0 +1,2 @@
+// Package fanfare is the client of a Fanfare server.
+package fanfare
