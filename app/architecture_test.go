@@ -52,6 +52,14 @@ func architecture() map[string]rule {
 				"golang.org/x/sys",
 			},
 		},
+		"app/severable": {}, // a test in all but name
+		"clients/go": { // usable without the rest
+			imports: []string{
+				"github.com/coder/websocket",
+				"github.com/google/uuid", // idempotency keys
+			},
+			tests: []string{anything},
+		},
 		"handlers": {
 			imports: []string{
 				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs", "fanfare/handlers/auth",
