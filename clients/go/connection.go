@@ -83,7 +83,7 @@ func (c *Client) dial(token string) (*connection, error) {
 		err = errors.New("fanfare: the server does not begin with a welcome")
 	}
 	if err == nil && f.Type == "error" { // the close says why, too
-		err = f.err()
+		err = &refusedError{f.err()}
 	}
 	if err != nil {
 		_ = socket.CloseNow()

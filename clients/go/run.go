@@ -35,7 +35,6 @@ const (
 // run connects again and again. It gives the reason when the server does not want that, or nil after Close.
 func (c *Client) run() *Error {
 	for {
-		begun := time.Now()
 		conn, err := c.connect()
 		if c.ctx.Err() != nil {
 			return nil //nolint:nilerr // the program wanted it
@@ -43,7 +42,7 @@ func (c *Client) run() *Error {
 		if failure := c.judge(err); failure != nil {
 			return failure
 		}
-		if conn != nil && (conn.useful || time.Since(begun) >= steady) {
+		if conn != nil && (conn.useful || time.Since(conn.begun) >= steady) {
 			c.backoff.reset()
 		}
 		pause := c.backoff.next()
@@ -59,15 +58,15 @@ func (c *Client) run() *Error {
 // judge tells what the end of a connection means for the client: nil to come back.
 func (c *Client) judge(err error) *Error {
 	closing, closed := errors.AsType[*CloseError](err)
-	refusal, refused := errors.AsType[*Error](err)
+	refusal, refused := errors.AsType[*refusedError](err)
 	switch {
-	case refused && refusal.Code == CodeUnauthorized, closed && closing.Code == closeUnauthorized:
+	case refused && refusal.reason.Code == CodeUnauthorized, closed && closing.Code == closeUnauthorized:
 		// It may have been one that had just expired.
 		if c.refusals++; c.options.TokenSource != nil && c.refusals < 2 {
 			return nil
 		}
 		if refused {
-			return refusal
+			return refusal.reason
 		}
 		return errorf(CodeUnauthorized, "the server does not know the client")
 	case closed && closing.Code >= closeFinal && closing.Code < closeUnknown:
@@ -125,6 +124,15 @@ func (c *Client) detachLocked(conn *connection) {
 		}
 	}
 }
+
+// refusedError is a connection, or a token, that the server does not take.
+type refusedError struct{ reason *Error }
+
+// Error implements error.
+func (e *refusedError) Error() string { return e.reason.Error() }
+
+// Unwrap gives what the server has said.
+func (e *refusedError) Unwrap() error { return e.reason }
 
 // closing gives the reason of a socket that failed: that of the server, if it gave one.
 func closing(err error) error {

@@ -203,7 +203,7 @@ type stormStep struct {
 }
 
 func (s *stormStep) do(ctx context.Context, w *world) error {
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // to spread
 	w.t.Logf("the seed is %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to repeat it
 	cuts := make([]int, s.Cuts)              // behind which numbers

@@ -140,7 +140,7 @@ func (s *Subscription) signal() {
 func (s *Subscription) endLocked(err *Error) {
 	c := s.client
 	if isClosed(err) {
-		if s.queue.messages > 0 {
+		if len(s.queue.entries) > 0 {
 			defer func() { s.since = s.read }() // the rest was not read
 		}
 		defer func() { s.queue = queue{} }()

@@ -140,7 +140,7 @@ func (s *Subscription) Cursor() string {
 	c := s.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.queue.messages > 0 {
+	if len(s.queue.entries) > 0 {
 		return s.read
 	}
 	if c.conn != nil {
