@@ -214,18 +214,24 @@ func (s *session) caughtUp(id string) {
 // receive waits for the client's next request, which must be for an action.
 func (s *session) receive(action string) frame {
 	s.t.Helper()
+	f := s.any()
+	if f.Action != action {
+		s.t.Fatalf("%+v came in place of %s", f, action)
+	}
+	return f
+}
+
+// any waits for the client's next request.
+func (s *session) any() (f frame) {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Hour)
 	defer cancel()
 	_, text, err := s.conn.Read(ctx)
 	if err != nil {
-		s.t.Fatalf("waiting for %s: %v", action, err)
-	}
-	var f frame
-	if err := json.Unmarshal(text, &f); err != nil {
 		s.t.Fatal(err)
 	}
-	if f.Action != action {
-		s.t.Fatalf("%s came in place of %s", text, action)
+	if err := json.Unmarshal(text, &f); err != nil {
+		s.t.Fatal(err)
 	}
 	return f
 }
