@@ -219,19 +219,21 @@ func TestCloseOfAStalledConnection(t *testing.T) {
 // subscribe subscribes, and has the server acknowledge it with an id.
 func subscribe(c *fanfare.Client, s *session, options fanfare.SubscribeOptions, id string) *fanfare.Subscription {
 	s.t.Helper()
-	done := make(chan *fanfare.Subscription)
+	subscription := begin(s.t, c, options)
+	s.ack(s.receive("subscribe"), id)
+	return <-subscription
+}
+
+// begin subscribes in a goroutine of its own.
+func begin(t *testing.T, c *fanfare.Client, options fanfare.SubscribeOptions) <-chan *fanfare.Subscription {
+	t.Helper()
+	done := make(chan *fanfare.Subscription, 1)
 	go func() {
-		defer close(done)
-		subscription, err := c.Subscribe(s.t.Context(), options)
+		subscription, err := c.Subscribe(t.Context(), options)
 		if err != nil {
-			s.t.Error(err)
+			t.Error(err)
 		}
 		done <- subscription
 	}()
-	s.ack(s.receive("subscribe"), id)
-	subscription := <-done
-	if subscription == nil {
-		s.t.FailNow()
-	}
-	return subscription
+	return done
 }
