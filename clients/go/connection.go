@@ -161,13 +161,12 @@ func (conn *connection) renew(ctx context.Context) {
 	if c.options.TokenSource == nil {
 		return
 	}
-	failed := backoff{first: askPause}
 	for token := conn.token; ; {
 		pause, expires := renewal(token, time.Now())
 		if !expires || !sleep(ctx, pause) {
 			return
 		}
-		for {
+		for failed := (backoff{first: askPause}); ; {
 			renewed, err := c.token(ctx)
 			if err == nil {
 				token = renewed
@@ -177,7 +176,6 @@ func (conn *connection) renew(ctx context.Context) {
 				return
 			}
 		}
-		failed.reset()
 		c.mu.Lock()
 		conn.authLocked(token)
 		c.mu.Unlock()

@@ -109,7 +109,7 @@ func TestPublishDeadline(t *testing.T) {
 			if after := time.Since(begun); after != tt.after || !errors.Is(r.err, tt.want) {
 				t.Errorf("%d: %v after %v", i, r.err, after)
 			}
-			if tt.want == context.DeadlineExceeded {
+			if errors.Is(tt.want, context.DeadlineExceeded) {
 				if err := check(r.err, fanfare.CodeTimeout); err != nil {
 					t.Error(err)
 				}

@@ -213,7 +213,13 @@ func TestRefusedSubscribe(t *testing.T) {
 				server.send(`{"type":"pong"}`)
 			}
 		}
+		refused := time.Now()
+		server.end() // which changes nothing about that
+		server = f.next()
 		request := server.any()
+		if pause := time.Since(refused); pause < time.Second {
+			t.Errorf("asked again after %v, on another connection", pause)
+		}
 		for ; request.Action == "ping"; request = server.any() {
 			server.send(`{"type":"pong"}`)
 		}
@@ -275,7 +281,9 @@ func TestResume(t *testing.T) {
 		live := subscribe(client, server, topics("live"), "e-10")
 		replay := subscribe(client, server, since("all", "replay"), "e-0")
 		last := subscribe(client, server, fanfare.SubscribeOptions{Topics: []string{"last"}, Last: 5}, "e-3")
-		go func() { _, _ = client.Subscribe(t.Context(), fanfare.SubscribeOptions{Topics: []string{"unanswered"}, Last: 7}) }()
+		go func() {
+			_, _ = client.Subscribe(t.Context(), fanfare.SubscribeOptions{Topics: []string{"unanswered"}, Last: 7})
+		}()
 		server.receive("subscribe")
 		server.message("live", "e-11")
 		server.message("replay", "e-1", "e-2")
@@ -425,6 +433,25 @@ func TestOverflowWithoutAnythingToDrop(t *testing.T) {
 		if again := server.receive("subscribe"); again.Since != "e-3" || again.Overflow != "latest" {
 			t.Errorf("it goes on with %+v", again)
 		}
+	})
+}
+
+// TestOverflowInAReplay: when it comes back, what waits is not dropped for what it missed.
+func TestOverflowInAReplay(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := subscribe(client, server, fanfare.SubscribeOptions{
+			Topics: []string{"a"}, Overflow: fanfare.OverflowDropOldest, Buffer: 2,
+		}, "e-0")
+		server.message("a", "e-1", "e-2")
+		synctest.Wait()
+		server.end()
+		server = f.next()
+		server.recover(server.receive("subscribe"), "e-2", true)
+		server.message("a", "e-3")
+		server.receive("unsubscribe")
+		expect(t, subscription, "e-1", "e-2", "e-3")
 	})
 }
 

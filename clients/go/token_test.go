@@ -134,18 +134,34 @@ func TestRenewal(t *testing.T) {
 		server := f.next()
 		server.ack(server.receive("auth"), "")
 		begun := time.Now()
-		for _, want := range []struct{ from, to time.Duration }{{74, 75}, {150, 152}} {
+		for _, want := range []struct{ from, to time.Duration }{{74 * time.Second, 75 * time.Second}, {150 * time.Second, 152 * time.Second}} {
 			var auth frame
 			for auth = server.any(); auth.Action == "ping"; auth = server.any() {
 				server.send(`{"type":"pong"}`)
 			}
-			if after := time.Since(begun); after < want.from*time.Second || after > want.to*time.Second {
+			if after := time.Since(begun); after < want.from || after > want.to {
 				t.Errorf("renewed after %v", after)
 			}
 			server.ack(auth, "")
 		}
 		if asked != 4 {
 			t.Errorf("the source was asked %d times", asked)
+		}
+	})
+}
+
+// TestTokensThatDoNotLast: a source whose tokens are expired is not asked without end.
+func TestTokensThatDoNotLast(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		f.connect(fanfare.Options{TokenSource: func(context.Context) (string, error) { return lasting(-time.Hour), nil }})
+		server := f.next()
+		server.ack(server.receive("auth"), "")
+		begun := time.Now()
+		for range 20 {
+			server.ack(server.receive("auth"), "")
+		}
+		if after := time.Since(begun); after != 10*time.Second {
+			t.Errorf("20 tokens in %v", after)
 		}
 	})
 }
@@ -202,7 +218,7 @@ func TestTokensThatAreNotRenewed(t *testing.T) {
 	}
 	for name, token := range tests {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, f *fake) {
+			inBubble(t, func(_ *testing.T, f *fake) {
 				f.connect(fanfare.Options{TokenSource: func(context.Context) (string, error) { return token, nil }})
 				server := f.next()
 				server.ack(server.receive("auth"), "")
