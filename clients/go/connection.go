@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,9 @@ func (c *Client) dial(token string) (*connection, error) {
 		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
 			return nil, fmt.Errorf("fanfare: the server does not take the connection: %s", response.Status)
 		}
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // the rest is how it was asked
+		}
 		return nil, fmt.Errorf("fanfare: the server cannot be reached: %w", err)
 	}
 	conn.socket = socket
@@ -112,7 +116,7 @@ func (conn *connection) serve() error {
 		if !told && conn.isAttached() {
 			told = true
 			if connected := conn.client.options.OnConnect; connected != nil {
-				connected(conn.clientID)
+				conn.client.callSoon(func() { connected(conn.clientID) })
 			}
 		}
 		f, err := conn.read(ctx)

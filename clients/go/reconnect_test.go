@@ -237,3 +237,22 @@ func begin(t *testing.T, c *fanfare.Client, options fanfare.SubscribeOptions) <-
 	}()
 	return done
 }
+
+// TestCallbacksThatWait: a callback may use the client, and wait for what only the connection can bring.
+func TestCallbacksThatWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		var client *fanfare.Client
+		made, published := make(chan struct{}), make(chan error)
+		client = f.connect(fanfare.Options{OnConnect: func(string) {
+			<-made
+			_, err := client.Publish(t.Context(), "a", 1)
+			published <- err
+		}})
+		close(made)
+		server := f.next()
+		server.ack(server.receive("publish"), "e-1")
+		if err := <-published; err != nil {
+			t.Error(err)
+		}
+	})
+}

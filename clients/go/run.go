@@ -46,8 +46,8 @@ func (c *Client) run() *Error {
 			c.backoff.reset()
 		}
 		pause := c.backoff.next()
-		if c.options.OnDisconnect != nil {
-			c.options.OnDisconnect(err, pause)
+		if disconnected := c.options.OnDisconnect; disconnected != nil {
+			c.callSoon(func() { disconnected(err, pause) })
 		}
 		if !sleep(c.ctx, pause) {
 			return nil
@@ -139,7 +139,7 @@ func closing(err error) error {
 	if e, ok := errors.AsType[websocket.CloseError](err); ok {
 		return &CloseError{Code: int(e.Code), Reason: e.Reason}
 	}
-	return err
+	return fmt.Errorf("fanfare: the connection is lost: %w", err)
 }
 
 // sleep waits. It is false if the context has ended before.
