@@ -128,9 +128,8 @@ test('a live dashboard', async (t) => {
   for (const topic of ['load.db1', 'load.db2', 'load.db3']) await row(topic).waitFor();
   assert.equal(await page.getByRole('row').count(), 5, 'a row for each topic');
 
-  await server.publish('load.web1', { load: 0.99 });
-  await page.getByRole('cell', { name: '0.99' }).waitFor();
-  assert.equal(await row('load.web1').textContent(), '0.99');
+  await server.publish('load.web1', { load: 99.99 });
+  await row('load.web1').filter({ hasText: '99.99' }).waitFor();
   assert.deepEqual(page.seen.console, []);
 });
 
