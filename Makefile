@@ -61,9 +61,10 @@ microbench: ## Run the Go benchmarks
 docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
 	$(SWAG) --output docs
 
-e2e: build e2e-tools web/e2e/node_modules/.package-lock.json ## Test the binary with Chromium, Node and Python
+e2e: build e2e-tools web/e2e/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## Test the binary with Chromium, Node and Python, and the JavaScript client
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare FANFARE_TRANSPORT_MODE=goroutine npm run test:sockets
+	cd clients/js && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
 
 fmt: ## Format the Go code
 	@$(gofiles) | xargs -0 $(gofmt) -w
@@ -115,6 +116,6 @@ e2e-tools:
 	"$${PYTHON:-/usr/bin/python3}" -c 'import websockets' 2>/dev/null || missing="$$missing python3-websockets"; \
 	$(call install,e2e)
 
-web/e2e/node_modules/.package-lock.json: web/e2e/package-lock.json
-	cd web/e2e && npm ci --no-audit --no-fund
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	@touch $@

@@ -2,7 +2,6 @@
 // guide, client.d.ts has the types. What goes over the wire, and why nothing is missed, is in docs/protocol.md.
 //
 //   Client         stays connected: transports, attempts, tokens, and what the next connection has to ask again
-//   Subscription   what the application sees of an Interest
 //   Interest       one subscription: from where it goes on, and what is new to it
 //   Inbox          what waits for the reader of one subscription
 //   WebSocketLink  one WebSocket: tells for which subscription a message is
@@ -57,14 +56,12 @@ export class Client extends EventTarget {
 
   constructor(url, options = {}) {
     super();
-    if (!url) throw new TypeError('the URL of the server is missing');
-    this.#base = new URL(url, globalThis.location?.href);
-    this.#base.protocol = this.#base.protocol.replace(/^ws/, 'http');
-    if (!this.#base.pathname.endsWith('/')) this.#base.pathname += '/';
+    if (!url) throw new TypeError('url is missing');
+    this.#base = new URL(url, globalThis.location?.href).href.replace(/^ws/, 'http').replace(/\/?$/, '/');
     this.#options = options;
     const socket = options.WebSocket ?? globalThis.WebSocket;
     this.#transports = (options.transports ?? Object.keys(links)).filter((name) => links[name] && (name !== 'websocket' || socket));
-    if (!this.#transports.length) throw new FanfareError('unsupported', 'there is no WebSocket here: give one, or allow the transport sse');
+    if (!this.#transports.length) throw new FanfareError('unsupported', 'no WebSocket here');
     globalThis.addEventListener?.('online', this.#retryNow);
     queueMicrotask(() => this.#run()); // so that listeners see the first event
   }
@@ -75,32 +72,30 @@ export class Client extends EventTarget {
 
   subscribe(topics, options = {}) {
     if (this.#state === 'closed') throw closedError();
-    const interest = new Interest([...new Set([].concat(topics))], options, {
+    topics = [...new Set([].concat(topics))];
+    for (const other of this.#interests) {
+      const taken = topics.find((topic) => other.topics.includes(topic));
+      if (taken !== undefined) throw new FanfareError('conflict', `there is a subscription to ${taken}`);
+    }
+    const interest = new Interest(topics, options, {
       enter: () => this.#enter(interest),
       leave: () => this.#leave(interest),
-      lost: (lost) => this.#emit('lost', { ...lost, subscription }),
-      ended: () => this.#interests.delete(interest),
+      lost: (lost) => this.#emit('lost', lost),
     });
-    for (const other of this.#interests) {
-      const taken = interest.topics.find((topic) => other.topics.includes(topic));
-      if (taken !== undefined) throw new FanfareError('conflict', `there is a subscription to ${taken} already`);
-    }
-    const subscription = new Subscription(interest);
     this.#interests.add(interest);
     this.#enter(interest);
-    if (options.signal?.aborted) subscription.unsubscribe();
-    return subscription;
+    if (options.signal?.aborted) interest.end();
+    return interest.subscription;
   }
 
-  publish(topic, data, { key, timeout, signal } = {}) {
-    return this.#ask({ topic, key: key || newKey(), send: (link, question) => link.publish(question) }, timeout, signal, (question) => {
-      question.data = JSON.stringify(data);
-      if (question.data === undefined) throw new FanfareError('invalid_json', 'the data is not JSON');
-    });
+  async publish(topic, data, { key, timeout, signal } = {}) {
+    const text = JSON.stringify(data);
+    if (text === undefined) throw new FanfareError('invalid_json', 'the data is not JSON');
+    return this.#ask((link, question) => link.publish(question), { topic, key: key || newKey(), text }, timeout, signal);
   }
 
   presence(topic) {
-    return this.#ask({ topic, send: (link, question) => link.presence(question) });
+    return this.#ask((link, question) => link.presence(question), { topic });
   }
 
   close() {
@@ -124,72 +119,55 @@ export class Client extends EventTarget {
         return;
       }
       // Who accepts and hangs up, again and again, is not asked more and more often for it.
-      attempt = this.#link?.isProven || (this.#link?.wasUp && Date.now() - began >= provenAfter) ? 0 : attempt + 1;
+      attempt = this.#link?.isProven || (this.#link?.hasBegun && Date.now() - began >= provenAfter) ? 0 : attempt + 1;
       const retryIn = Math.round(jitter(Math.min(longestPause, firstPause * 2 ** attempt)));
       this.#state = 'waiting';
       this.#emit('disconnected', { code, reason, retryIn });
-      await this.#pause(retryIn);
+      await new Promise((resolve) => {
+        const timer = setTimeout(resolve, retryIn);
+        this.#goOn = () => { clearTimeout(timer); resolve(); };
+      });
     }
   }
 
   /** Tries the transports until one gets through, and resolves when that has ended. */
   async #connection() {
-    this.#link = undefined;
     let token;
+    let end = {};
     try {
       token = await this.#token();
     } catch (error) {
-      return { code: closedAbnormally, reason: `no token: ${error?.message ?? error}` };
+      this.#link = undefined;
+      return { code: closedAbnormally, reason: `no token: ${error}` };
     }
-    let end;
     for (const transport of this.#transports) {
       if (this.#state === 'closed') break;
-      end = await this.#attempt(transport, token);
-      if (this.#link?.wasUp || end.code >= firstFinal) break;
-    }
-    return end ?? {};
-  }
-
-  async #attempt(transport, token) {
-    this.#link = undefined;
-    try {
-      return await new Promise((ended) => {
-        this.#link = new links[transport]({
-          base: this.#base,
-          options: this.#options,
-          token,
-          interests: () => this.#interests,
-          up: (link) => this.#up(link, transport, token),
-          connected: (link) => this.#connected(link, transport),
-          refused: (interest, error) => this.#refused(interest, error),
-          keep: () => { this.#transports = [transport]; },
-          ended,
-        });
+      this.#link = new links[transport](this.#base, this.#options, token, {
+        interests: this.#interests,
+        up: (link) => this.#up(link, token),
+        connected: (link) => this.#connected(link, transport),
+        refused: (interest, error) => this.#refused(interest, error),
       });
-    } catch (error) { // a page of https may not open a WebSocket without TLS, for one
-      return { code: closedAbnormally, reason: error.message };
+      end = await this.#link.ended;
+      if (this.#link.works) this.#transports = [transport];
+      if (this.#link.hasBegun || end.code >= firstFinal) break;
     }
+    return end;
   }
 
   /** The link takes requests: all that is to be asked again goes out at once. */
-  #up(link, transport, token) {
+  #up(link, token) {
     link.authenticate(token);
     for (const interest of [...this.#interests]) this.#enter(interest);
-    for (const question of [...this.#questions]) question.send(link, question);
+    for (const question of [...this.#questions]) question.ask();
     this.#renewBefore(token);
   }
 
   #connected(link, transport) {
+    if (this.#state !== 'connecting') return; // the token was renewed
     this.#refusals = 0;
     this.#state = 'connected';
     this.#emit('connected', { id: link.id, transport });
-  }
-
-  #pause(time) {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, time);
-      this.#goOn = () => { clearTimeout(timer); resolve(); };
-    });
   }
 
   #retryNow = () => this.#goOn();
@@ -200,7 +178,7 @@ export class Client extends EventTarget {
     globalThis.removeEventListener?.('online', this.#retryNow);
     clearTimeout(this.#renewal);
     this.#goOn();
-    this.#link?.close();
+    this.#link?.end(closedNormally, '');
     for (const interest of [...this.#interests]) interest.end(error);
     for (const question of [...this.#questions]) question.reject(error ?? closedError());
     this.#emit('closed', { error });
@@ -247,6 +225,7 @@ export class Client extends EventTarget {
     clearTimeout(interest.timer);
     const { feed } = interest;
     interest.feed = undefined;
+    if (interest.isOver) this.#interests.delete(interest);
     if (feed) this.#link.unsubscribe(feed);
   }
 
@@ -258,11 +237,10 @@ export class Client extends EventTarget {
 
   // Questions: what is asked on every connection until it is answered
 
-  #ask(question, timeout = defaultDeadline, signal, prepare) {
+  #ask(send, question, timeout = defaultDeadline, signal) {
     return new Promise((resolve, reject) => {
       if (this.#state === 'closed') throw closedError();
       signal?.throwIfAborted();
-      prepare?.(question);
       const settle = (how) => (value) => {
         question.isOver = true;
         clearTimeout(timer);
@@ -271,42 +249,19 @@ export class Client extends EventTarget {
         how(value);
       };
       const abort = () => question.reject(signal.reason);
-      const late = () => question.reject(new FanfareError('timeout', 'the server did not answer in time'));
+      const late = () => question.reject(new FanfareError('timeout', 'no answer in time'));
       const timer = setTimeout(late, Math.min(longestTimer, timeout));
       signal?.addEventListener('abort', abort);
       question.resolve = settle(resolve);
       question.reject = settle(reject);
+      question.ask = () => { if (this.#link?.isUp) send(this.#link, question); };
       this.#questions.add(question);
-      if (this.#link?.isUp) question.send(this.#link, question);
+      question.ask();
     });
   }
 }
 
 // ---- Subscriptions ----
-
-class Subscription {
-  #interest;
-
-  constructor(interest) {
-    this.#interest = interest;
-    this.topics = interest.topics;
-    this.ready = interest.ready;
-  }
-
-  get cursor() { return this.#interest.cursor; }
-
-  unsubscribe() { this.#interest.end(); }
-
-  [Symbol.asyncIterator]() {
-    return {
-      next: () => this.#interest.inbox.next(),
-      return: async () => {
-        this.unsubscribe();
-        return { done: true, value: undefined };
-      },
-    };
-  }
-}
 
 class Interest {
   /** From where it goes on, as the server is asked for it. Once it is acknowledged, that is always an id. */
@@ -321,9 +276,9 @@ class Interest {
 
   #options;
   #hooks;
-  #matchers;
   #given; // the id of the last message that went into the inbox
   #behind; // while the inbox has something: the id of the last message that went out of it, or what was before
+  #isBehind; // what it first asked for has not been given yet
   #isAcknowledged = false;
   #becomeReady;
   #failReady;
@@ -331,14 +286,18 @@ class Interest {
   constructor(topics, options, hooks) {
     this.topics = topics;
     this.start = { since: options.since, last: options.last };
+    this.#isBehind = this.hasReplay;
     this.#options = options;
     this.#hooks = hooks;
-    this.#matchers = topics.map((topic) => [topic, matcher(topic)]);
-    this.inbox = new Inbox(options, (topic) => this.#patternOf(topic), (id) => this.#taken(id));
+    this.inbox = new Inbox(options, (topic) => this.patternOf(topic), (id) => this.#taken(id));
     this.ready = new Promise((resolve, reject) => { this.#becomeReady = resolve; this.#failReady = reject; });
     this.ready.catch(() => {}); // who does not wait for it is told otherwise
-    options.signal?.addEventListener('abort', this.#abort);
+    options.signal?.addEventListener('abort', this.#end);
+    this.subscription = this.#facade();
   }
+
+  /** Its next request is answered with a replay. */
+  get hasReplay() { return (this.start.since ?? this.start.last) !== undefined; }
 
   get request() {
     return { topics: this.topics, ...this.start, overflow: this.#options.overflow, presence: this.#options.presence };
@@ -349,9 +308,10 @@ class Interest {
     return this.inbox.size ? this.#behind : this.start.since;
   }
 
-  get isWatching() { return Boolean(this.#options.presence); }
-
-  matches(topic) { return this.#patternOf(topic) !== undefined; }
+  /** The first pattern that the topic matches, if any does. */
+  patternOf(topic) {
+    return this.topics.find((pattern) => pattern === topic || matches(pattern, topic));
+  }
 
   // What comes from the link.
 
@@ -383,8 +343,8 @@ class Interest {
   }
 
   caughtUp() {
-    if (this.#options.since === undefined && this.#options.last === undefined) return;
-    this.inbox.tellOnce('onCaughtUp');
+    if (this.#isBehind) this.inbox.tell(this.#options.onCaughtUp);
+    this.#isBehind = false;
   }
 
   notice({ code, topic, count }) {
@@ -393,28 +353,43 @@ class Interest {
   }
 
   presence(event) {
-    call(this.#options.onPresence, event);
+    if (this.#options.presence && this.patternOf(event.topic)) call(this.#options.onPresence, event);
   }
 
   end(error) {
     if (this.isOver) return;
     this.isOver = true;
-    this.#options.signal?.removeEventListener('abort', this.#abort);
+    this.#options.signal?.removeEventListener('abort', this.#end);
     this.#hooks.leave();
-    this.#hooks.ended();
-    this.#failReady(error ?? new FanfareError('closed', 'the subscription is over'));
+    this.#failReady(error ?? new FanfareError('closed', 'unsubscribed'));
     this.inbox.end(error);
     call(this.#options.onEnd, error);
   }
 
-  #abort = () => this.end();
+  #end = () => this.end();
 
-  #lost(topics, reason) {
-    this.inbox.tell((lost) => { call(this.#options.onLost, lost); this.#hooks.lost(lost); }, { topics, reason });
+  #facade() {
+    const interest = this;
+    return {
+      topics: this.topics,
+      ready: this.ready,
+      get cursor() { return interest.cursor; },
+      unsubscribe: this.#end,
+      [Symbol.asyncIterator]: () => ({
+        next: () => this.inbox.next(),
+        return: async () => {
+          this.end();
+          return { done: true, value: undefined };
+        },
+      }),
+    };
   }
 
-  #patternOf(topic) {
-    return this.#matchers.find(([, matches]) => matches(topic))?.[0];
+  #lost(topics, reason) {
+    this.inbox.tell((lost) => {
+      call(this.#options.onLost, lost);
+      this.#hooks.lost({ ...lost, subscription: this.subscription });
+    }, { topics, reason });
   }
 
   #taken(id) {
@@ -435,7 +410,6 @@ class Inbox {
   #size = 0;
   #readers = []; // who waits for a message, when there is none
   #end; // { error }
-  #told = new Set();
 
   constructor(options, patternOf, taken) {
     this.#options = options;
@@ -473,12 +447,6 @@ class Inbox {
   tell(tell, detail) {
     if (this.#entries.length) this.#entries.push({ tell, detail });
     else call(tell, detail);
-  }
-
-  tellOnce(handler) {
-    if (this.#told.has(handler)) return;
-    this.#told.add(handler);
-    this.tell(this.#options[handler]);
   }
 
   async next() {
@@ -532,8 +500,8 @@ class Feed {
 
   constructor(interest) {
     this.interest = interest;
-    const { since, last } = interest.start;
-    this.hasReplay = since !== undefined || last !== undefined;
+    this.patterns = new Set(interest.topics); // as far as the server has not ended them
+    this.hasReplay = interest.hasReplay;
     interest.feed = this;
   }
 
@@ -548,67 +516,85 @@ class Feed {
   }
 }
 
-class WebSocketLink {
-  isUp = false;
-  wasUp = false;
+/** What both kinds of link have in common: a beginning and an end. */
+class Link {
+  hasBegun = false;
+  isOver = false;
+  works = false; // no other transport is needed
   isProven = false; // it has brought something
+  feeds = new Set();
+
+  constructor(base, options, token, client) {
+    Object.assign(this, { base, token, client });
+    this.parse = options.parse ?? JSON.parse;
+    /** Resolves to the close code and the reason. */
+    this.ended = new Promise((resolve) => { this.tellEnd = resolve; });
+  }
+
+  /** It takes requests. */
+  get isUp() { return this.hasBegun && !this.isOver; }
+
+  begin() {
+    this.hasBegun = true;
+    this.client.up(this);
+  }
+
+  end(code, reason) {
+    if (this.isOver) return;
+    this.isOver = true;
+    for (const feed of this.feeds) {
+      if (feed.isCurrent) feed.interest.feed = undefined;
+    }
+    this.hangUp();
+    this.tellEnd({ code, reason });
+  }
+
+  /** It is of no use any more. */
+  breakOff(reason) {
+    this.end(closedAbnormally, reason);
+  }
+}
+
+class WebSocketLink extends Link {
   id;
 
-  #client;
   #socket;
   #limits = {};
-  #isOver = false;
   #refs = 0;
   #answers = new Map(); // what to do with an answer, by ref
-  #feeds = new Set();
   #replays = []; // the feeds whose replay is still to come, in their order: the first is under way
   #highest; // the highest id seen here
   #timer;
   #heardAt;
-  #isConnected = false;
 
-  constructor(client) {
-    this.#client = client;
-    const { options, base } = client;
-    const url = new URL('ws', base);
-    url.protocol = url.protocol.replace('http', 'ws');
-    const socket = new (options.WebSocket ?? WebSocket)(url.href);
-    this.#socket = socket;
-    const parse = options.parse ?? JSON.parse;
-    socket.onmessage = ({ data }) => {
-      if (this.#isOver) return;
-      let frame;
-      try {
-        frame = parse(data);
-      } catch {
-        return this.#end(closedAbnormally, 'the server sent what is no JSON');
-      }
-      this.#receive(frame);
-    };
-    socket.onclose = ({ code, reason }) => this.#end(code, reason);
-    socket.onerror = () => {}; // a close follows
-    this.#timer = setTimeout(() => this.#end(closedAbnormally, 'no welcome'), patience);
-  }
-
-  close() {
-    this.#end(closedNormally, '');
+  constructor(base, options, ...rest) {
+    super(base, options, ...rest);
+    this.#timer = setTimeout(() => this.breakOff('no welcome'), patience);
+    try {
+      this.#socket = new (options.WebSocket ?? WebSocket)(new URL('ws', base).href.replace('http', 'ws'));
+    } catch (error) { // a page of https may not open one without TLS, for one
+      return this.breakOff(error.message);
+    }
+    this.#socket.onmessage = ({ data }) => this.#read(data);
+    this.#socket.onclose = ({ code, reason }) => this.end(code, reason);
+    this.#socket.onerror = () => {}; // a close follows
   }
 
   authenticate(token) {
-    if (!token) return this.#connected();
+    if (!token) return this.client.connected(this);
     this.#ask({ action: 'auth', token }, (error) => {
-      if (!error) this.#connected();
-      else this.#end(error.code === 'unauthorized' ? unauthorized : closedAbnormally, error.message);
+      if (!error) this.client.connected(this);
+      else this.end(error.code === 'unauthorized' ? unauthorized : closedAbnormally, error.message);
     });
   }
 
   subscribe(interest) {
     const feed = new Feed(interest);
-    this.#feeds.add(feed);
+    this.feeds.add(feed);
     this.#ask({ action: 'subscribe', ...interest.request }, (error, ack) => {
       if (error) {
-        this.#feeds.delete(feed);
-        if (feed.isCurrent) this.#client.refused(interest, error);
+        this.feeds.delete(feed);
+        if (feed.isCurrent) this.client.refused(interest, error);
         return;
       }
       if (feed.isCurrent) interest.acknowledged(ack);
@@ -619,17 +605,19 @@ class WebSocketLink {
   }
 
   /** What still comes of the feed, until the answer, is for nobody. */
-  unsubscribe(feed, topics = feed.interest.topics) {
+  unsubscribe(feed) {
+    const topics = [...feed.patterns];
+    if (!topics.length) return;
     this.#ask({ action: 'unsubscribe', topics }, (error) => {
-      // not_found: it was never subscribed, or the server has ended it.
-      if (error && error.code !== 'not_found') this.#end(closedAbnormally, error.message);
-      this.#forget(feed);
+      if (error && error.code !== 'not_found') this.breakOff(error.message);
+      else if (error && feed.patterns.size < topics.length) this.unsubscribe(feed); // the server ended one meanwhile
+      else this.#forget(feed);
     });
   }
 
   publish(question) {
-    const { topic, key, data } = question;
-    if (!fits(data, this.#limits.message_size)) return question.reject(tooLarge());
+    const { topic, key, text } = question;
+    if (!fits(text, this.#limits.message_size)) return question.reject(tooLarge());
     this.#ask({ action: 'publish', topic, key }, (error, ack) => {
       if (!error) {
         this.isProven = true;
@@ -637,7 +625,7 @@ class WebSocketLink {
       } else if (error.code !== 'shutting_down') { // else the next server is asked
         question.reject(error);
       }
-    }, data);
+    }, text);
   }
 
   presence(question) {
@@ -657,8 +645,15 @@ class WebSocketLink {
     this.#socket.send(frame);
   }
 
-  #receive(frame) {
+  #read(text) {
+    if (this.isOver) return;
     this.#heardAt = Date.now();
+    let frame;
+    try {
+      frame = this.parse(text);
+    } catch (error) {
+      return this.breakOff(error.message);
+    }
     const answer = this.#answers.get(frame.ref);
     if (answer) {
       this.#answers.delete(frame.ref);
@@ -678,23 +673,16 @@ class WebSocketLink {
   #welcome(frame) {
     this.id = frame.client_id;
     this.#limits = frame.limits ?? {};
-    this.isUp = this.wasUp = true;
-    this.#client.keep();
+    this.works = true;
     this.#watch(frame.ping_interval * 1_000 || heartbeat);
-    this.#client.up(this);
-  }
-
-  #connected() {
-    if (this.#isConnected || this.#isOver) return; // a renewal
-    this.#isConnected = true;
-    this.#client.connected(this);
+    this.begin();
   }
 
   /** A message that is new here is live, and for whoever has caught up. Any other is of the replay under way. */
   #message(frame) {
     const message = messageOf(frame);
     const isNew = isAfter(message.id, this.#highest);
-    const live = isNew ? [...this.#feeds].filter((feed) => feed.isLive && feed.interest.matches(message.topic)) : [];
+    const live = isNew ? [...this.feeds].filter((feed) => feed.isLive && feed.interest.patternOf(message.topic)) : [];
     for (const feed of live.length ? live : this.#replays.slice(0, 1)) {
       this.isProven = true;
       feed.give(message);
@@ -707,44 +695,39 @@ class WebSocketLink {
     if (!feed) return;
     feed.isLive = true;
     this.#see(frame.id);
-    feed.moveTo(this.#highest);
     if (feed.isCurrent) feed.interest.caughtUp();
   }
 
   /** The highest id seen is the cursor of all that have caught up. */
   #see(id) {
     if (isAfter(id, this.#highest)) this.#highest = id;
-    for (const feed of this.#feeds) {
+    for (const feed of this.feeds) {
       if (feed.isLive) feed.moveTo(this.#highest);
     }
   }
 
   #notice(notice) {
-    const feed = [...this.#feeds].find(({ isCurrent, interest }) => isCurrent && interest.topics.includes(notice.topic));
-    if (!feed) return;
-    if (notice.code === 'forbidden') this.#forbid(feed, notice.topic);
-    else feed.interest.notice(notice);
+    const { code, topic } = notice;
+    const feed = [...this.feeds].find(({ patterns }) => patterns.has(topic));
+    if (feed && code === 'forbidden') this.#forbidden(feed, topic);
+    else if (feed?.isCurrent) feed.interest.notice(notice);
   }
 
-  /** The server has ended one pattern, so all of the subscription ends. Others may follow: so they are left one by one. */
-  #forbid(feed, topic) {
-    const { interest } = feed;
-    interest.feed = undefined;
-    for (const other of interest.topics) {
-      if (other !== topic) this.unsubscribe(feed, [other]);
-    }
-    this.#forget(feed);
-    interest.end(new FanfareError('forbidden', `the new token does not allow ${topic}`));
+  /** The server has ended one of the patterns, since a new token does not allow it. So the subscription ends. */
+  #forbidden(feed, topic) {
+    feed.patterns.delete(topic);
+    if (!feed.patterns.size) this.#forget(feed); // what comes now of a replay is of the next
+    if (feed.isCurrent) feed.interest.end(new FanfareError('forbidden', `the token does not allow ${topic}`));
   }
 
   #forget(feed) {
-    this.#feeds.delete(feed);
+    this.feeds.delete(feed);
     this.#replays = this.#replays.filter((other) => other !== feed);
   }
 
   #presence(event) {
-    for (const { isCurrent, interest } of [...this.#feeds]) {
-      if (isCurrent && interest.isWatching && interest.matches(event.topic)) interest.presence(event);
+    for (const { isCurrent, interest } of [...this.feeds]) {
+      if (isCurrent) interest.presence(event);
     }
   }
 
@@ -759,21 +742,14 @@ class WebSocketLink {
       if (quiet() < interval) return again(interval - quiet(), look);
       this.#socket.send('{"action":"ping"}');
       const askedAt = Date.now();
-      again(patience, () => (this.#heardAt < askedAt ? this.#end(closedAbnormally, 'nothing was heard for too long') : look()));
+      again(patience, () => (this.#heardAt < askedAt ? this.breakOff('it is silent') : look()));
     };
     again(interval, look);
   }
 
-  #end(code, reason) {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.isUp = false;
+  hangUp() {
     clearTimeout(this.#timer);
-    for (const feed of this.#feeds) {
-      if (feed.isCurrent) feed.interest.feed = undefined;
-    }
-    this.#socket.close();
-    this.#client.ended({ code, reason });
+    this.#socket?.close();
   }
 }
 
@@ -783,62 +759,48 @@ class WebSocketLink {
  * Each subscription is a stream of its own, each publish a request. All of it has one fate: when one stream breaks, the
  * link has ended.
  */
-class EventsLink {
-  isUp = false;
-  wasUp = false;
-  isProven = false;
-
-  #client;
-  #token;
-  #isOver = false;
+class EventsLink extends Link {
   #over = new AbortController(); // ends the requests under way
-  #streams = new Map(); // of each feed, what ends its stream
   #publishing = Promise.resolve(); // one after another, or they would overtake each other
 
-  constructor(client) {
-    this.#client = client;
-    this.#token = client.token;
+  constructor(...parts) {
+    super(...parts);
     this.#knock();
-  }
-
-  close() {
-    this.#end(closedNormally, '');
   }
 
   /** A stream keeps the token that it began with, so each begins anew. */
   authenticate(token) {
-    if (token === this.#token) return;
-    this.#token = token;
-    for (const feed of [...this.#streams.keys()]) {
+    if (token === this.token) return;
+    this.token = token;
+    for (const feed of [...this.feeds]) {
       this.unsubscribe(feed);
       if (feed.isCurrent) this.subscribe(feed.interest);
     }
   }
 
   subscribe(interest) {
-    if (interest.isWatching) return this.#client.refused(interest, new FanfareError('unsupported', 'presence needs a WebSocket'));
+    if (interest.request.presence) return this.client.refused(interest, new FanfareError('unsupported', 'presence needs a WebSocket'));
     const feed = new Feed(interest);
-    const stream = new AbortController();
-    this.#streams.set(feed, stream);
-    this.#listen(feed, stream).finally(() => this.#streams.delete(feed));
+    feed.stream = new AbortController();
+    this.feeds.add(feed);
+    this.#listen(feed).finally(() => this.feeds.delete(feed));
   }
 
   unsubscribe(feed) {
-    this.#streams.get(feed)?.abort();
+    feed.stream.abort();
   }
 
   publish(question) {
     this.#publishing = this.#publishing.then(async () => {
       if (question.isOver) return;
-      const { topic, key, data } = question;
-      if (/\p{Cc}/u.test(key)) return question.reject(new FanfareError('invalid_request', 'a key with control characters needs a WebSocket'));
+      const { topic, key, text } = question;
       await this.#exchange(question, `topics/${encodeURIComponent(topic)}/publish`, {
-        method: 'POST', body: data, headers: { 'Content-Type': 'application/json', 'Idempotency-Key': inHeader(key) },
+        method: 'POST', body: text, headers: { 'Content-Type': 'application/json', 'Idempotency-Key': inHeader(key) },
       }, ({ id, duplicate }) => {
-        this.#proven();
+        this.works = this.isProven = true;
         question.resolve({ id, topic, duplicate });
       });
-    });
+    }).catch(question.reject);
   }
 
   async presence(question, members = [], after = '') {
@@ -851,24 +813,22 @@ class EventsLink {
 
   /** Is there a server, and does it know the token? With a topic the answer is 200, for what that is worth. */
   async #knock() {
-    const [interest] = this.#client.interests();
-    const query = new URLSearchParams((interest?.topics ?? []).map((topic) => ['topic', topic]));
-    const response = await this.#fetch(`events?${query}`, { method: 'HEAD' });
-    if (!response) return;
-    if (response.status === 401) return this.#end(unauthorized, 'the server does not know the token');
-    if (![200, 400, 403, 409].includes(response.status)) return this.#end(closedAbnormally, `HTTP status ${response.status}`);
-    this.isUp = this.wasUp = true;
-    this.#client.up(this);
-    if (!this.#isOver) this.#client.connected(this);
+    const [interest] = this.client.interests;
+    const response = await this.#fetch(`events?${topicsOf(interest?.topics ?? [])}`, { method: 'HEAD' });
+    const status = response?.status;
+    if (status === 401) return this.end(unauthorized, 'the token was refused');
+    if (![200, 400, 403, 409].includes(status)) return this.breakOff(`HTTP status ${status}`);
+    this.begin();
+    this.client.connected(this);
   }
 
-  async #listen(feed, stream) {
+  async #listen(feed) {
     const { topics, since, last, overflow } = feed.interest.request;
-    const query = new URLSearchParams(topics.map((topic) => ['topic', topic]));
+    const query = topicsOf(topics);
     for (const [name, value] of Object.entries({ since, last, overflow })) {
       if (value !== undefined) query.append(name, value);
     }
-    const response = await this.#fetch(`events?${query}`, { headers: { Accept: 'text/event-stream' } }, stream);
+    const response = await this.#fetch(`events?${query}`, { headers: { Accept: 'text/event-stream' }, signal: feed.stream.signal });
     if (!response) return;
     if (!response.ok) {
       const error = await this.#problem(response);
@@ -877,31 +837,28 @@ class EventsLink {
     }
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
-    const events = new EventParser((id, data) => feed.isCurrent && this.#receive(feed, id, data));
+    const read = eventReader((id, data) => feed.isCurrent && this.#receive(feed, id, data));
     try {
-      for (;;) {
-        const { done, value } = await this.#soon(reader.read());
-        if (done) break;
-        events.read(decoder.decode(value, { stream: true }));
-      }
+      for (let chunk; !(chunk = await this.#soon(reader.read())).done;) read(decoder.decode(chunk.value, { stream: true }));
       throw new Error('the stream has ended');
     } catch (error) {
-      if (feed.isCurrent) this.#end(closedAbnormally, error.message);
+      if (feed.isCurrent) this.breakOff(error.message);
     } finally {
-      stream.abort();
+      feed.stream.abort();
     }
   }
 
   #receive(feed, id, data) {
     const { interest } = feed;
-    const frame = data && (this.#client.options.parse ?? JSON.parse)(data);
+    const frame = data && this.parse(data);
     switch (frame?.type) {
       case 'ack':
-        this.#proven();
+        this.works = true;
         feed.isLive = !feed.hasReplay;
         interest.acknowledged(frame);
         break;
       case 'message':
+        this.isProven = true;
         feed.give(messageOf(frame));
         break;
       case 'caught_up':
@@ -912,7 +869,7 @@ class EventsLink {
         interest.notice(frame);
         break;
       case 'error': return this.#refused(feed, new FanfareError(frame.code, frame.message));
-      case 'close': return this.#end(frame.code, frame.reason);
+      case 'close': return this.end(frame.code, frame.reason);
     }
     if (id) feed.moveTo(id);
   }
@@ -920,8 +877,8 @@ class EventsLink {
   /** While nothing has ever come over HTTP, the WebSocket is tried first, again. */
   #refused(feed, error) {
     this.unsubscribe(feed);
-    if (passing.has(error.code) && !this.isProven) this.#end(closedAbnormally, error.message);
-    else this.#client.refused(feed.interest, error);
+    if (passing.has(error.code) && !this.works) this.breakOff(error.message);
+    else this.client.refused(feed.interest, error);
   }
 
   /** Asks, and has the answer read, or the question fail. When the link ends before, it is asked again on the next. */
@@ -936,80 +893,59 @@ class EventsLink {
     try {
       await read(await this.#soon(response.json()));
     } catch (error) {
-      this.#end(closedAbnormally, error.message);
+      this.breakOff(error.message);
     }
   }
 
   /** What the server has against a request. Nothing, if the link has ended by it. */
   async #problem(response) {
     const { code, detail } = await this.#soon(response.json()).catch(() => ({}));
-    if (code && code !== 'shutting_down' && !(code === 'unauthorized' && this.#token)) return new FanfareError(code, detail);
-    this.#end(code === 'unauthorized' ? unauthorized : closedAbnormally, detail ?? `HTTP status ${response.status}`);
+    if (code && code !== 'shutting_down' && !(code === 'unauthorized' && this.token)) return new FanfareError(code, detail);
+    this.end(code === 'unauthorized' ? unauthorized : closedAbnormally, detail ?? `HTTP status ${response.status}`);
     return undefined;
   }
 
   /** Resolves to nothing if the request was given up, or the link has ended. */
-  async #fetch(path, { headers, ...request }, { signal } = this.#over) {
-    if (this.#isOver) return undefined;
-    if (this.#token) headers = { ...headers, Authorization: `Bearer ${this.#token}` };
+  async #fetch(path, { headers, signal = this.#over.signal, ...request } = {}) {
+    if (this.isOver) return undefined;
+    headers = new Headers(headers); // throws if the key of a publish cannot be in there
     try {
-      return await this.#soon(fetch(new URL(path, this.#client.base), { ...request, headers, cache: 'no-store', signal }));
+      if (this.token) headers.set('Authorization', `Bearer ${this.token}`);
+      return await this.#soon(fetch(new URL(path, this.base), { ...request, headers, signal, cache: 'no-store' }));
     } catch (error) {
-      if (!signal.aborted) this.#end(closedAbnormally, error.cause?.message ?? error.message);
+      if (!signal.aborted) this.breakOff(error.cause?.message ?? error.message);
       return undefined;
     }
   }
 
-  /** Ends the link if this takes so long that nobody can be there. */
+  /** Breaks off if this takes so long that nobody can be there. */
   #soon(promise) {
-    const timer = setTimeout(() => this.#end(closedAbnormally, 'nothing was heard for too long'), heartbeat + patience);
+    const timer = setTimeout(() => this.breakOff('it is silent'), heartbeat + patience);
     return promise.finally(() => clearTimeout(timer));
   }
 
-  #proven() {
-    this.isProven = true;
-    this.#client.keep();
-  }
-
-  #end(code, reason) {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.isUp = false;
+  hangUp() {
     this.#over.abort();
-    for (const [feed, stream] of this.#streams) {
-      if (feed.isCurrent) feed.interest.feed = undefined;
-      stream.abort();
-    }
-    this.#client.ended({ code, reason });
+    for (const { stream } of this.feeds) stream.abort();
   }
 }
 
-/** Reads server-sent events (WHATWG HTML, section 9.2.6). The type of an event is in its data, too. */
-class EventParser {
-  #event;
-  #rest = '';
-  #id = '';
-  #data = '';
+const topicsOf = (topics) => new URLSearchParams(topics.map((topic) => ['topic', topic]));
 
-  constructor(event) {
-    this.#event = event;
-  }
-
-  read(text) {
-    const lines = (this.#rest + text).split('\n');
-    this.#rest = lines.pop();
-    for (const line of lines) this.#line(line);
-  }
-
-  #line(line) {
-    const [, field, value] = /^([^:]*):? ?(.*?)\r?$/s.exec(line);
-    if (field === 'id') this.#id = value;
-    else if (field === 'data') this.#data += value;
-    else if (!field && !line.startsWith(':')) {
-      this.#event(this.#id, this.#data);
-      this.#id = this.#data = '';
+/**
+ * Reads server-sent events, in pieces of any size, as this server writes them: each field is one line. The type of an event
+ * is in its data, too.
+ */
+function eventReader(found) {
+  let rest = '';
+  return (text) => {
+    const events = (rest + text).split('\n\n');
+    rest = events.pop();
+    for (const event of events) {
+      const { id, data } = Object.fromEntries(event.split('\n').map((line) => line.split(/: (.*)/s)));
+      found(id, data);
     }
-  }
+  };
 }
 
 /** The transports, in the order in which they are tried. */
@@ -1021,7 +957,7 @@ const jitter = (time) => time * (0.5 + Math.random() / 2);
 
 const closedError = () => new FanfareError('closed', 'the client is closed');
 
-const tooLarge = () => new FanfareError('payload_too_large', 'the server takes no message of this size');
+const tooLarge = () => new FanfareError('payload_too_large', 'too large for the server');
 
 /** A text's size as UTF-8 is at most three times its length. */
 const fits = (text, limit = Infinity) => text.length * 3 <= limit || new TextEncoder().encode(text).length <= limit;
@@ -1047,14 +983,12 @@ function messageOf({ type, ...message }) {
   return message;
 }
 
-/** Tells whether a topic matches the pattern. */
-function matcher(pattern) {
-  const tokens = String(pattern).split('.').map((token) => {
-    if (token === '*') return '[^.]+';
-    return token === '>' ? '.+' : token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
-  });
-  const expression = new RegExp(`^${tokens.join('\\.')}$`, 's');
-  return (topic) => expression.test(topic);
+/** Whether the topic matches the pattern. */
+function matches(pattern, topic) {
+  const tokens = pattern.split('.');
+  const last = tokens.length - 1;
+  const names = topic.split('.');
+  return names.length > last && names.every((name, i) => tokens[i] === name || tokens[i] === '*' || tokens[Math.min(i, last)] === '>');
 }
 
 /** When a token expires, in milliseconds; NaN if it does not say so, as an API key does not. */
@@ -1067,9 +1001,9 @@ function expiry(token) {
 }
 
 /** A header holds bytes. */
-const inHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+const inHeader = (text) => unescape(encodeURIComponent(text));
 
 /** A page without TLS has no crypto.randomUUID. */
 function newKey() {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join('-');
+  return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }
