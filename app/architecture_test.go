@@ -64,6 +64,14 @@ func architecture() map[string]rule {
 				"github.com/google/uuid",
 			},
 		},
+		"app/severable": {}, // a test in all but name
+		"clients/go": { // usable without the rest
+			imports: []string{
+				"github.com/coder/websocket",
+				"github.com/google/uuid", // idempotency keys
+			},
+			tests: []string{anything},
+		},
 		"handlers": {
 			imports: []string{
 				"fanfare/broker", "fanfare/transport", "fanfare/models", "fanfare/web", "fanfare/docs", "fanfare/handlers/auth",

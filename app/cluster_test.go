@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"fanfare/app/severable"
 	"fanfare/broker/natsengine/natstest"
 	"fanfare/models"
 )
@@ -27,7 +28,7 @@ const (
 // nodes is some nodes of Fanfare, each a process, that find each NATS server by a way of their own.
 type nodes struct {
 	t    *testing.T
-	ways [][]*severable // by node and server
+	ways [][]*severable.Way // by node and server
 	pace *http.Transport
 
 	mu      sync.Mutex
@@ -39,9 +40,9 @@ func startNodes(t *testing.T, cluster *natstest.Cluster, count int) *nodes {
 	n := &nodes{t: t, servers: make([]*server, count), pace: &http.Transport{MaxIdleConnsPerHost: 16}}
 	t.Cleanup(n.pace.CloseIdleConnections)
 	for i := range count {
-		var ways []*severable
+		var ways []*severable.Way
 		for _, url := range cluster.URLs() {
-			ways = append(ways, newSeverable(t, strings.TrimPrefix(url, "nats://")))
+			ways = append(ways, severable.New(t, strings.TrimPrefix(url, "nats://")))
 		}
 		n.ways = append(n.ways, ways)
 		n.start(i)
@@ -56,7 +57,7 @@ func (n *nodes) start(i int) {
 	n.t.Helper()
 	var urls []string
 	for _, way := range n.ways[i] {
-		urls = append(urls, "nats://"+way.address())
+		urls = append(urls, "nats://"+way.Address())
 	}
 	s := startFor(n.t, clusterLife, ":",
 		"FANFARE_ENGINE=nats", "FANFARE_NATS_URLS="+strings.Join(urls, ","), "FANFARE_NATS_REPLICAS=3",
@@ -115,7 +116,7 @@ func (n *nodes) server(t *testing.T, i int) int {
 	t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		for server, way := range n.ways[i] {
-			if way.carries() > 0 {
+			if way.Carries() > 0 {
 				return server
 			}
 		}
@@ -223,23 +224,23 @@ func TestCluster(t *testing.T) {
 		{name: "a node is cut off", run: func(t *testing.T, _ *load) {
 			witness := n.witness(t, 0)
 			for _, way := range n.ways[0] {
-				way.freeze()
+				way.Freeze()
 			}
 			n.awaitReady(t, 0, http.StatusServiceUnavailable)
 			witness()
 			for _, way := range n.ways[0] {
-				way.heal()
+				way.Thaw()
 			}
 		}},
 		{name: "a node is disconnected", run: func(t *testing.T, _ *load) {
 			witness := n.witness(t, 0)
 			for _, way := range n.ways[0] {
-				way.cut(true)
+				way.Block()
 			}
 			n.awaitReady(t, 0, http.StatusServiceUnavailable)
 			witness()
 			for _, way := range n.ways[0] {
-				way.heal()
+				way.Unblock()
 			}
 		}},
 		{name: "a node is paused", run: func(_ *testing.T, _ *load) {
