@@ -61,7 +61,7 @@ microbench: ## Run the Go benchmarks
 docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
 	$(SWAG) --output docs
 
-e2e: build e2e-tools web/e2e/node_modules/.package-lock.json ## Test the binary with Chromium, Node and Python
+e2e: build e2e-tools web/e2e/node_modules/.package-lock.json ## Test the binary with Chromium, Node, Python and jq
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare FANFARE_TRANSPORT_MODE=goroutine npm run test:sockets
 
@@ -110,6 +110,7 @@ e2e-tools:
 	@missing= ; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v jq >/dev/null || missing="$$missing jq"; \
 	[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	"$${PYTHON:-/usr/bin/python3}" -c 'import websockets' 2>/dev/null || missing="$$missing python3-websockets"; \
