@@ -24,7 +24,7 @@ func whenClosed(ctx context.Context, w io.Writer, do func()) {
 	descriptor := []unix.PollFd{{Fd: int32(file.Fd())}} //nolint:gosec // descriptors are small
 	for ctx.Err() == nil {
 		n, err := unix.Poll(descriptor, int(closedInterval.Milliseconds()))
-		if err != nil && err != unix.EINTR { //nolint:errorlint // it is bare
+		if err != nil && err != unix.EINTR {
 			return
 		}
 		if n > 0 {

@@ -270,22 +270,24 @@ func TestWrongPlaces(t *testing.T) {
 	}
 }
 
+// refusing puts a problem in place of the answers to a path.
+func refusing(path, code string) func(*http.Response) error {
+	return func(r *http.Response) error {
+		if r.Request.URL.Path == path {
+			r.StatusCode = http.StatusServiceUnavailable
+			r.Header.Set("Content-Type", "application/problem+json")
+			r.Header.Del("Content-Length")
+			r.Body = io.NopCloser(strings.NewReader(`{"code":"` + code + `","detail":"` + code + `"}`))
+		}
+		return nil
+	}
+}
+
 // TestProxies: what a proxy spoils is told, and what it needs.
 func TestProxies(t *testing.T) {
 	open, closed := start(t), start(t, withTokens)
 	slow := start(t, withTokens, func(c *app.Config) { c.Transport.PingInterval = time.Minute })
 	good := token(t, secret, all)
-	problem := func(path, code string) func(*http.Response) error {
-		return func(r *http.Response) error {
-			if r.Request.URL.Path == path {
-				r.StatusCode = http.StatusServiceUnavailable
-				r.Header.Set("Content-Type", "application/problem+json")
-				r.Header.Del("Content-Length")
-				r.Body = io.NopCloser(strings.NewReader(`{"code":"` + code + `","detail":"` + code + `"}`))
-			}
-			return nil
-		}
-	}
 	tests := map[string]struct {
 		url        string
 		credential string
@@ -315,9 +317,9 @@ func TestProxies(t *testing.T) {
 			return nil
 		}), good, patience, 0, "warning clock", "behind the one here"},
 		"long silence":  {proxy(t, slow, nil, nil), good, patience, 0, "warning pings", "every 1m0s. Many proxies close what is silent for 60s"},
-		"shutting down": {proxy(t, closed, nil, problem("/readyz", "shutting_down")), good, patience, 1, "bad ready", "shutting down. Wait"},
-		"no log":        {proxy(t, closed, nil, problem("/readyz", "engine_unavailable")), good, patience, 1, "bad ready", "lost its log"},
-		"no clients":    {proxy(t, closed, nil, problem("/events", "too_many_clients")), good, patience, 1, "bad stream", "Raise limits.clients"},
+		"shutting down": {proxy(t, closed, nil, refusing("/readyz", "shutting_down")), good, patience, 1, "bad ready", "shutting down. Wait"},      //nolint:bodyclose // the proxy does
+		"no log":        {proxy(t, closed, nil, refusing("/readyz", "engine_unavailable")), good, patience, 1, "bad ready", "lost its log"},        //nolint:bodyclose // the proxy does
+		"no clients":    {proxy(t, closed, nil, refusing("/events", "too_many_clients")), good, patience, 1, "bad stream", "Raise limits.clients"}, //nolint:bodyclose // the proxy does
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
