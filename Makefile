@@ -61,7 +61,7 @@ microbench: ## Run the Go benchmarks
 docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
 	$(SWAG) --output docs
 
-e2e: build e2e-tools web/e2e/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## Test the binary with Chromium, Node and Python, and the JavaScript client
+e2e: build e2e-tools web/e2e/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## Test the binary with Chromium, Node, Python and jq, and the JavaScript client
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare FANFARE_TRANSPORT_MODE=goroutine npm run test:sockets
 	cd clients/js && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
@@ -111,6 +111,7 @@ e2e-tools:
 	@missing= ; \
 	command -v node >/dev/null || missing="$$missing nodejs"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v jq >/dev/null || missing="$$missing jq"; \
 	[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	"$${PYTHON:-/usr/bin/python3}" -c 'import websockets' 2>/dev/null || missing="$$missing python3-websockets"; \

@@ -63,6 +63,7 @@ func architecture() map[string]rule {
 				"github.com/gobwas/ws",
 				"github.com/google/uuid",
 			},
+			tests: []string{anything},
 		},
 		"app/severable": {}, // a test in all but name
 		"clients/go": { // usable without the rest

@@ -102,7 +102,7 @@ func (c command) rootCommand() *cobra.Command {
   fanfare pub news.eu 'hello'         # in a third
   fanfare doctor https://example.com  # what is wrong?`
 	addGroup(root, "The server:", c.serveCommand(), c.configCommand(), c.tokenCommand(), c.keyCommand())
-	addGroup(root, "A running server:", c.pubCommand(), c.topicsCommand(), c.clientsCommand())
+	addGroup(root, "A running server:", c.pubCommand(), c.subCommand(), c.topicsCommand(), c.clientsCommand())
 	addGroup(root, "Tools:", c.doctorCommand(), c.benchCommand(), c.versionCommand())
 	root.SetHelpCommandGroupID("Tools:")
 	root.SetCompletionCommandGroupID("Tools:")

@@ -34,6 +34,9 @@ func (c command) benchCommand() *cobra.Command {
 			if len(cores) == 2 {
 				o.Pinned, o.ServerCore, o.LoadCore = true, cores[0], cores[1]
 			}
+			if c.errTerminal {
+				o.Progress = c.stderr
+			}
 			ctx, restore := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer restore()
 			return bench.Run(ctx, o, c.stdout)

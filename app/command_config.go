@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -55,6 +56,7 @@ func describeConfig(w io.Writer, file string, cfg Config) error {
 	r.row("file", cmp.Or(file, "none"))
 	r.row("address", cfg.Server.Address)
 	r.row("TLS", cmp.Or(cfg.Server.TLS.CertFile, "off"))
+	r.row("engine", cfg.describeEngine())
 	if a := cfg.Auth; a.isOn() {
 		r.row("authentication", "on")
 		r.row("tokens", a.JWT.describe())
@@ -74,6 +76,18 @@ func describeConfig(w io.Writer, file string, cfg Config) error {
 		r.line("warning: %s", warning)
 	}
 	return r.print(w)
+}
+
+// describeEngine says where the log is. URLs may have passwords, so there is only how many there are.
+func (c Config) describeEngine() string {
+	switch {
+	case c.Engine == engineMemory:
+		return "memory: the log ends with the process"
+	case c.NATS.Embedded:
+		return "nats, embedded: the log is in " + c.NATS.StoreDir
+	default:
+		return fmt.Sprintf("nats: the log is the stream %s on a cluster, nats.urls has %d", c.NATS.Stream, len(c.NATS.URLs))
+	}
 }
 
 // listed names topics and patterns.
@@ -110,6 +124,9 @@ func (c JWTConfig) redactedURL() string {
 	return u.Redacted()
 }
 
+// clusterHistory is how many messages of a topic the log should keep for nodes that are behind.
+const clusterHistory = 1000
+
 // warnings tells of what is allowed, and more than most want.
 func warnings(cfg Config) (found []string) {
 	for _, scope := range []struct {
@@ -129,6 +146,15 @@ func warnings(cfg Config) (found []string) {
 	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
 		if slices.Contains(cfg.Server.TrustedProxies, everybody) {
 			found = append(found, "server.trusted_proxies has "+everybody+": everybody may pretend to come from anywhere")
+		}
+	}
+	if cfg.Engine == engineNATS && !cfg.NATS.Embedded {
+		if cfg.NATS.Secret == "" {
+			found = append(found, "nats.secret is not set: every other NATS client can pretend to be a node")
+		}
+		if cfg.History.MaxMessagesPerTopic < clusterHistory {
+			found = append(found, fmt.Sprintf("history.max_messages_per_topic is below %d: messages wait in the log for the nodes, and one that is"+
+				" behind by more of a topic has lost some", clusterHistory))
 		}
 	}
 	if host, _, err := net.SplitHostPort(cfg.Server.Address); err == nil && !isLoopback(host) && !cfg.Server.TLS.enabled() {

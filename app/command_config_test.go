@@ -22,22 +22,22 @@ func TestConfigCheck(t *testing.T) {
 		stderr   string
 	}{
 		"nothing set": {
-			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nauthentication  off: whoever reaches the server may do everything\n",
+			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nENGINEauthentication  off: whoever reaches the server may do everything\n",
 		},
 		"an empty file": {
 			document: "server:",
-			stdout:   "file            FILE\naddress         127.0.0.1:8080\nTLS             off\nauthentication  off: whoever reaches the server may do everything\n",
+			stdout:   "file            FILE\naddress         127.0.0.1:8080\nTLS             off\nENGINEauthentication  off: whoever reaches the server may do everything\n",
 		},
 		"the environment": {
 			environ: []string{"FANFARE_SERVER_ADDRESS=localhost:1", "FANFARE_AUTH_ANONYMOUS_SUBSCRIBE=public.>"},
-			stdout: "file            none\naddress         localhost:1\nTLS             off\nauthentication  on\ntokens          none\nAPI keys        none\n" +
+			stdout: "file            none\naddress         localhost:1\nTLS             off\nENGINEauthentication  on\ntokens          none\nAPI keys        none\n" +
 				"strangers       subscribe to public.>; publish to nothing\n",
 		},
 		"everything": {
 			document: "server: {address: '0.0.0.0:80'}\nauth:\n  jwt: {algorithms: [HS256, HS512], key: " + testSecret + ", issuer: me, audience: fanfare}\n" +
 				"  api_keys: [{name: reports, hash: " + hash + "}, {name: \"a\u202e\", hash: " + other + "}]\n" +
 				"  anonymous: {publish: [a, '>'], subscribe: ['>']}",
-			stdout: "file            FILE\naddress         0.0.0.0:80\nTLS             off\nauthentication  on\n" +
+			stdout: "file            FILE\naddress         0.0.0.0:80\nTLS             off\nENGINEauthentication  on\n" +
 				"tokens          of HS256, HS512; key in auth.jwt.key; issuer me; audience fanfare\n" +
 				`"API keys        reports, a\u202e"` + "\nstrangers       subscribe to >; publish to a, >\n\n" +
 				"warning: auth.anonymous.publish has >: whoever reaches the server may publish to every topic\n" +
@@ -45,15 +45,37 @@ func TestConfigCheck(t *testing.T) {
 		},
 		"a file with the key": {
 			document: "auth: {jwt: {algorithms: [HS256], key_file: " + secretFile + "}}",
-			stdout: "file            FILE\naddress         127.0.0.1:8080\nTLS             off\nauthentication  on\ntokens          of HS256; key in " + secretFile +
+			stdout: "file            FILE\naddress         127.0.0.1:8080\nTLS             off\nENGINEauthentication  on\ntokens          of HS256; key in " + secretFile +
 				"; issuer any; audience any\nAPI keys        none\nstrangers       subscribe to nothing; publish to nothing\n",
 		},
 		"JWKS": { //nolint:gosec // an example
 			document: "auth: {jwt: {algorithms: [ES256], jwks_url: 'https://me:hidden@example.com/keys'}}",
-			stdout: "file            FILE\naddress         127.0.0.1:8080\nTLS             off\nauthentication  on\n" +
+			stdout: "file            FILE\naddress         127.0.0.1:8080\nTLS             off\nENGINEauthentication  on\n" +
 				"tokens          of ES256; keys from https://me:xxxxx@example.com/keys; issuer any; audience any\nAPI keys        none\n" +
 				"strangers       subscribe to nothing; publish to nothing\n\n" +
 				"warning: auth.jwt.audience is not set: tokens that were made for other services are taken, if their keys are in the same place\n",
+		},
+		"an embedded log": {
+			environ: []string{"FANFARE_ENGINE=nats", "FANFARE_NATS_EMBEDDED=true", "FANFARE_HISTORY_MAX_MESSAGES_PER_TOPIC=1"},
+			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nengine          nats, embedded: the log is in fanfare-data\n" +
+				"authentication  off: whoever reaches the server may do everything\n",
+		},
+		"a cluster": { //nolint:gosec // an example
+			environ: []string{"FANFARE_ENGINE=nats", "FANFARE_NATS_URLS=nats://me:hidden@a:1,nats://b:1", "FANFARE_HISTORY_MAX_MESSAGES_PER_TOPIC=999"},
+			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nengine          nats: the log is the stream FANFARE on a cluster, nats.urls has 2\n" +
+				"authentication  off: whoever reaches the server may do everything\n\n" +
+				"warning: nats.secret is not set: every other NATS client can pretend to be a node\n" +
+				"warning: history.max_messages_per_topic is below 1000: messages wait in the log for the nodes, and one that is behind by more of a topic" +
+				" has lost some\n",
+		},
+		"a cluster with a secret": {
+			environ: []string{"FANFARE_ENGINE=nats", "FANFARE_NATS_URLS=nats://a:1", "FANFARE_NATS_SECRET=" + testSecret},
+			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nengine          nats: the log is the stream FANFARE on a cluster, nats.urls has 1\n" +
+				"authentication  off: whoever reaches the server may do everything\n",
+		},
+		"variables of other commands": {
+			environ: []string{"FANFARE_URL=http://localhost", "FANFARE_TOKEN=hidden"},
+			stdout:  "file            none\naddress         127.0.0.1:8080\nTLS             off\nENGINEauthentication  off: whoever reaches the server may do everything\n",
 		},
 		"mistakes": {
 			document: "server: {address: '0.0.0.0:80', host: x}\nauth: {jwt: {algorithms: [HS256], key_file: nowhere}, anonymous: {publish: [a..b]}}",
@@ -76,7 +98,7 @@ func TestConfigCheck(t *testing.T) {
 			if status := c.run(args); status != tt.status {
 				t.Errorf("status %d, want %d", status, tt.status)
 			}
-			if diff := cmp.Diff(strings.ReplaceAll(tt.stdout, "FILE", file), stdout.String()); diff != "" {
+			if diff := cmp.Diff(strings.NewReplacer("FILE", file, "ENGINE", "engine          memory: the log ends with the process\n").Replace(tt.stdout), stdout.String()); diff != "" {
 				t.Errorf("stdout (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(strings.ReplaceAll(tt.stderr, "FILE", file), stderr.String()); diff != "" {

@@ -29,7 +29,7 @@ func TestKeyHash(t *testing.T) {
 		"without end":    {stdin: strings.Repeat(key, 10000), status: exitError, stderr: "the key has 65536 characters: want 8192 at most\n"},
 		"an argument": {
 			args: []string{"x"}, status: exitUsage,
-			stderr: "unknown command \"x\" for \"fanfare key hash\"\nRun 'fanfare --help' for usage.\n",
+			stderr: "unknown command \"x\" for \"fanfare key hash\"\nRun 'fanfare key hash --help' for usage.\n",
 		},
 	}
 	for name, tt := range tests {

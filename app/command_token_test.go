@@ -232,7 +232,7 @@ func TestTokenMint(t *testing.T) {
 					want = "fanfare: " + want
 				}
 				if tt.status == exitUsage {
-					want += "Run 'fanfare --help' for usage.\n"
+					want += "Run 'fanfare token mint --help' for usage.\n"
 				}
 				if status != tt.status || stderr != want {
 					t.Errorf("status %d, want %d (-want +got):\n%s", status, tt.status, cmp.Diff(want, stderr))

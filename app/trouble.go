@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,3 +55,22 @@ func (t *trouble) over() bool {
 func (t *trouble) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(t.w, "fanfare: %s\n", plain(fmt.Sprintf(format, args...)))
 }
+
+// unprefixed takes the name of the package from an error of the SDK: run puts the program's there.
+func unprefixed(err error) error {
+	text, found := strings.CutPrefix(err.Error(), "fanfare: ")
+	if !found {
+		return err
+	}
+	return &renamedError{text, err}
+}
+
+// renamedError is another error with another text.
+type renamedError struct {
+	text string
+	err  error
+}
+
+func (e *renamedError) Error() string { return e.text }
+
+func (e *renamedError) Unwrap() error { return e.err }

@@ -56,6 +56,9 @@ type Options struct {
 	// Commit names what is measured, if the build does not know its revision.
 	Commit string
 
+	// Progress is told, once a second, which scenario is under way. Default: nobody is.
+	Progress io.Writer
+
 	// Pinned says that this process is on LoadCore, and that its children go to
 	// ServerCore.
 	Pinned               bool
@@ -168,6 +171,7 @@ type runner struct {
 	environ    []string
 	stderr     *os.File // of the children
 	out        io.Writer
+	progress   *progress // of the scenario that is under way
 	// fail ends the scenario that is under way.
 	fail context.CancelCauseFunc
 }
@@ -203,6 +207,8 @@ func Run(ctx context.Context, options Options, out io.Writer) error {
 func (r *runner) carryOut(ctx context.Context, s scenario) error {
 	ctx, r.fail = context.WithCancelCause(ctx)
 	defer r.fail(nil)
+	r.progress = newProgress(r.options.Progress, s.name)
+	defer r.progress.end()
 	err := s.run(r, ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause // it explains what else went wrong
@@ -216,6 +222,7 @@ func (r *runner) printf(format string, args ...any) {
 
 // print writes the scenario's table, and what is to be said about it.
 func (r *runner) print(t *table, notes ...string) error {
+	r.progress.end()
 	r.printf("\n")
 	if err := t.write(r.out); err != nil {
 		return err

@@ -19,7 +19,7 @@ func (e *examination) server(ctx context.Context) bool {
 	ctx, cancel := e.within(ctx)
 	defer cancel()
 	begin := time.Now()
-	response, err := e.Server.Greet(ctx)
+	header, protocol, err := e.Server.Greet(ctx)
 	if err != nil {
 		refusal, refused := errors.AsType[*remote.Refusal](err)
 		switch {
@@ -32,14 +32,14 @@ func (e *examination) server(ctx context.Context) bool {
 		}
 		return false
 	}
-	text := "Fanfare, over " + response.Proto
-	if via := response.Header.Get("Via"); via != "" {
+	text := "Fanfare, over " + protocol
+	if via := header.Get("Via"); via != "" {
 		text += fmt.Sprintf(", through the proxy %q", via)
-	} else if server := response.Header.Get("Server"); server != "" {
+	} else if server := header.Get("Server"); server != "" {
 		text += fmt.Sprintf(", through the proxy %q", server)
 	}
 	e.good("server", "%s", text)
-	e.clock(response.Header.Get("Date"), begin.Add(time.Since(begin)/2))
+	e.clock(header.Get("Date"), begin.Add(time.Since(begin)/2))
 	return true
 }
 

@@ -23,6 +23,8 @@ const (
 	pings = 5
 	// silence is what many proxies close a connection after, less something.
 	silence = 50 * time.Second
+	// maxFrame is longer than any frame that comes here, in bytes.
+	maxFrame = 64 << 10
 )
 
 // webSocket upgrades, and takes the welcome.
@@ -79,11 +81,11 @@ func (e *examination) upgrade(ctx context.Context) (*http.Response, error) {
 
 // noUpgrade says what came in place of a WebSocket.
 func (e *examination) noUpgrade(r *remote.Refusal) {
-	switch {
-	case r.Code == models.CodeUpgradeRequired:
+	switch r.Code {
+	case models.CodeUpgradeRequired:
 		e.bad("WebSocket", "the request reached Fanfare without its headers Upgrade and Connection (426)",
 			"A proxy on the way drops them. For nginx: proxy_http_version 1.1, proxy_set_header Upgrade and Connection; "+proxyGuide)
-	case r.Code == "":
+	case "":
 		e.bad("WebSocket", r.Detail, "A proxy on the way does not let WebSockets through; "+proxyGuide)
 	default:
 		e.fails("WebSocket", r)
@@ -134,19 +136,26 @@ func (e *examination) limits(w models.Welcome) {
 // receive reads frames until one with text, and decodes it. Its error says what came in its place.
 func receive(r io.Reader, into any) error {
 	for {
-		frame, err := ws.ReadFrame(r)
+		header, err := ws.ReadHeader(r)
 		if err != nil {
 			return err
 		}
-		switch frame.Header.OpCode {
+		if header.Length > maxFrame {
+			return fmt.Errorf("a frame of %d bytes", header.Length)
+		}
+		payload := make([]byte, header.Length)
+		if _, err := io.ReadFull(r, payload); err != nil {
+			return err
+		}
+		switch header.OpCode {
 		case ws.OpText:
 			var problem models.ErrorFrame
-			if json.Unmarshal(frame.Payload, &problem) == nil && problem.Type == "error" && problem.Ref == nil {
+			if json.Unmarshal(payload, &problem) == nil && problem.Type == "error" && problem.Ref == nil {
 				return fmt.Errorf("%s: %s", problem.Code, problem.Message)
 			}
-			return json.Unmarshal(frame.Payload, into)
+			return json.Unmarshal(payload, into)
 		case ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(frame.Payload)
+			code, reason := ws.ParseCloseFrameData(payload)
 			return fmt.Errorf("closed with %d %s", code, reason)
 		case ws.OpPing, ws.OpPong:
 		default:

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// MaxBatch bounds the messages of one request, MaxBatchSize about their bytes: so much goes through most
-	// proxies, and over a slow line in time. One that is larger goes alone.
-	MaxBatch     = 1000
+	// MaxBatch bounds the messages of one request.
+	MaxBatch = 1000
+	// MaxBatchSize bounds about their bytes: so much goes through most proxies, and over a slow line in time. One that
+	// is larger goes alone.
 	MaxBatchSize = 512 << 10
 
 	// soleAttempt is how long an attempt may take that is the only one.

@@ -123,19 +123,17 @@ func (l *ledger) publishAll(texts ...string) (results []string, troubles int, er
 		messages = append(messages, NewMessage("t", fmt.Sprint(i), []byte(text), false))
 	}
 	p := &Publisher{Server: server, Retry: Retry{Timeout: 30 * time.Second, Trouble: func(error, time.Duration) { troubles++ }}}
-	err = p.Publish(l.t.Context(), messages, func(receipt jsontext.Value, refused *Refusal) error {
-		if refused != nil {
-			results = append(results, string(refused.Code))
-			return nil
-		}
+	err = p.Publish(l.t.Context(), messages, func(receipt jsontext.Value, refused *Refusal) (err error) {
 		var r struct {
 			ID string `json:"id"`
 		}
-		if err := json.Unmarshal(receipt, &r); err != nil {
-			return err
+		if refused != nil {
+			r.ID = string(refused.Code)
+		} else {
+			err = json.Unmarshal(receipt, &r)
 		}
 		results = append(results, r.ID)
-		return nil
+		return err
 	})
 	return results, troubles, err
 }

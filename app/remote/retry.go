@@ -56,7 +56,7 @@ func (r *Retry) wait(ctx context.Context, err error) error {
 // Await returns when a Fanfare answers.
 func (s *Server) Await(ctx context.Context, r Retry) error {
 	for r.succeed(); ; {
-		_, err := s.Greet(ctx)
+		_, _, err := s.Greet(ctx)
 		if err == nil {
 			return nil
 		}

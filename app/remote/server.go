@@ -156,17 +156,17 @@ func (s *Server) Do(ctx context.Context, r Request, into any) error {
 }
 
 // Greet finds out whether it is a Fanfare that answers, by a route that no other server has: /ws, asked for without
-// a WebSocket. It gives the answer, whose body is closed; its error is that of Do.
-func (s *Server) Greet(ctx context.Context) (*http.Response, error) {
+// a WebSocket. It gives the header and the protocol of the answer; its error is that of Do.
+func (s *Server) Greet(ctx context.Context) (header http.Header, protocol string, err error) {
 	response, err := s.Send(ctx, Request{Method: http.MethodGet, Path: []string{"ws"}})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer response.Body.Close() //nolint:errcheck // it was read
 	if refusal := NewRefusal(response); refusal.Code != models.CodeUpgradeRequired {
-		return nil, refusal
+		return nil, "", refusal
 	}
-	return response, nil
+	return response.Header, response.Proto, nil
 }
 
 // Refusal is an answer that says no.
@@ -196,7 +196,7 @@ func (r *Refusal) Error() string {
 func NewRefusal(response *http.Response) *Refusal {
 	r := &Refusal{Status: response.StatusCode}
 	if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
-		r.RetryAfter = time.Duration(seconds) * time.Second //nolint:gosec // it has 16 bits
+		r.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	var problem models.Problem

@@ -103,12 +103,14 @@ func TestDoTells(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		want   string // a part of the error; empty for none
 	}{
-		"a value":          {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"n":1}`) }, ""},
-		"a problem":        {problem(409, "conflict", "the key was used"), "conflict: the key was used"},
-		"no token":         {problem(401, "unauthorized", "who are you?"), "unauthorized: who are you?. Give one with --token-file"},
-		"not found":        {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, `answers 404 Not Found, "text/plain; charset=utf-8". That is not Fanfare: is the URL right?`},
-		"a page":           {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "does not answer as a Fanfare does: 200 OK"},
-		"a redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.com/", 301) }, `sends to "https://example.com/": give the URL of that place`},
+		"a value":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"n":1}`) }, ""},
+		"a problem": {problem(409, "conflict", "the key was used"), "conflict: the key was used"},
+		"no token":  {problem(401, "unauthorized", "who are you?"), "unauthorized: who are you?. Give one with --token-file"},
+		"not found": {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, `answers 404 Not Found, "text/plain; charset=utf-8". That is not Fanfare: is the URL right?`},
+		"a page":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "does not answer as a Fanfare does: 200 OK"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.com/", http.StatusMovedPermanently)
+		}, `sends to "https://example.com/": give the URL of that place`},
 		"an empty problem": {problem(502, "", ""), "answers 502 Bad Gateway"},
 		"a closed connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 			"the connection was closed without an answer. Does it speak TLS? Then the URL begins with https://"},

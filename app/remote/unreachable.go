@@ -99,8 +99,9 @@ func (u *Unreachable) isTransient() bool {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var certificate x509.CertificateInvalidError
-	return !(errors.As(u.Err, &dns) && dns.IsNotFound) && !u.speaksHTTP() && !errors.As(u.Err, &authority) &&
-		!errors.As(u.Err, &host) && !errors.As(u.Err, &certificate)
+	isFinal := errors.As(u.Err, &dns) && dns.IsNotFound || u.speaksHTTP() ||
+		errors.As(u.Err, &authority) || errors.As(u.Err, &host) || errors.As(u.Err, &certificate)
+	return !isFinal
 }
 
 func isLocal(host string) bool {

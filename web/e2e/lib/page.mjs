@@ -23,10 +23,10 @@ export async function readPage(path, ports = {}) {
   return {
     blocks,
 
-    /** block is the only block of that language with that name, or of which that is a part. */
-    block(lang, part) {
-      const found = blocks.filter((b) => b.lang === lang && (b.name === part || b.code.includes(part)));
-      assert.equal(found.length, 1, `${path} has one block of ${lang} with ${part}`);
+    /** block is the only block of that language with that name, or that begins with that. */
+    block(lang, begin) {
+      const found = blocks.filter((b) => b.lang === lang && (b.name === begin || b.code.startsWith(begin)));
+      assert.equal(found.length, 1, `${path} has one block of ${lang} that is or begins with ${begin}`);
       return found[0].code;
     },
 
