@@ -217,7 +217,6 @@ export class Client extends EventTarget {
   // Subscriptions
 
   #enter(interest) {
-    clearTimeout(interest.timer);
     if (this.#link?.isUp && !interest.feed && !interest.isResting && !interest.isOver) this.#link.subscribe(interest);
   }
 
@@ -433,10 +432,14 @@ class Inbox {
       return true;
     }
     const overflow = isLive && this.#options.overflow;
-    if (overflow === 'latest') this.#drop(this.#entries.findIndex((entry) => entry.message?.topic === message.topic));
+    if (overflow === 'latest') {
+      const others = this.#entries.filter((entry) => entry.message?.topic !== message.topic);
+      this.#size -= this.#entries.length - others.length;
+      this.#entries = others;
+    }
     if (this.#size >= this.#limit) {
       if (overflow !== 'drop_oldest') return false;
-      this.#tellDropped(this.#drop(this.#entries.findIndex((entry) => entry.message)));
+      this.#dropOldest();
     }
     this.#entries.push({ message });
     this.#size++;
@@ -476,14 +479,10 @@ class Inbox {
     for (const { resolve, reject } of this.#readers.splice(0)) this.next().then(resolve, reject);
   }
 
-  #drop(index) {
-    if (index < 0) return undefined;
-    this.#size--;
-    return this.#entries.splice(index, 1)[0].message;
-  }
-
   /** What was dropped is told where it was missing: at the head. */
-  #tellDropped(message) {
+  #dropOldest() {
+    const [{ message }] = this.#entries.splice(this.#entries.findIndex((entry) => entry.message), 1);
+    this.#size--;
     const topic = this.#patternOf(message.topic);
     const [head] = this.#entries;
     if (head?.tell === this.#options.onDropped && head.detail?.topic === topic) head.detail.count++;
@@ -770,7 +769,6 @@ class EventsLink extends Link {
 
   /** A stream keeps the token that it began with, so each begins anew. */
   authenticate(token) {
-    if (token === this.token) return;
     this.token = token;
     for (const feed of [...this.feeds]) {
       this.unsubscribe(feed);

@@ -124,10 +124,21 @@ test('publishes go one after another, with their keys, and again after a break',
   const again = await requests.next();
   assert.deepEqual([again.body, again.headers.get('Idempotency-Key')], ['{"n":1}', first.headers.get('Idempotency-Key')]);
   again.json(200, { id: 'e-1', topic: 'a/b', time: '', duplicate: true, subscribers: 1 });
+  const given = new AbortController();
+  const givenUp = client.publish('c', 3, { signal: given.signal });
+  given.abort();
+  await assert.rejects(givenUp, { name: 'AbortError' });
   const second = await requests.next();
   assert.equal(Buffer.from(second.headers.get('Idempotency-Key'), 'latin1').toString(), 'clé');
   second.json(200, { id: 'e-2', topic: 'c', duplicate: false });
   assert.deepEqual(await Promise.all(receipts), [{ id: 'e-1', topic: 'a/b', duplicate: true }, { id: 'e-2', topic: 'c', duplicate: false }]);
+  await settled();
+  const sent = requests.count;
+  client.publish('c', 4).catch(() => {});
+  const last = await requests.next();
+  assert.deepEqual([last.body, requests.count], ['4', sent + 1], 'what was given up before its turn is not sent');
+  client.close();
+  assert.equal(last.signal.aborted, true);
 });
 
 test('a publish is refused with a code, or by something on the way', async (t) => {
@@ -206,6 +217,44 @@ test('a token that is refused is asked for once more; then it ends', async (t) =
   (await requests.next()).status(401);
   assert.equal((await closed).error.code, 'unauthorized');
   assert.equal(calls, 2);
+});
+
+test('a token that is refused for one request is asked for once more, too', async (t) => {
+  let calls = 0;
+  const { requests, client } = begin(t, { token: () => `token ${++calls}` });
+  await up(requests);
+  const published = client.publish('a', 1);
+  (await requests.next()).problem(401, 'unauthorized');
+  await pass(t, 500);
+  await up(requests);
+  const again = await requests.next();
+  assert.equal(again.headers.get('Authorization'), 'Bearer token 2');
+  again.json(200, { id: 'e-1', duplicate: false });
+  assert.equal((await published).id, 'e-1');
+});
+
+test('a stream that is left before it is answered harms nobody', async (t) => {
+  const { requests, client, stream } = await listening(t);
+  stream.say(ack('e-1'));
+  const left = client.subscribe('b');
+  const request = await requests.next();
+  left.unsubscribe();
+  await settled();
+  assert.deepEqual([request.signal.aborted, client.state], [true, 'connected']);
+});
+
+test('in a replay nothing is dropped; when it is over, latest keeps the newest', async (t) => {
+  const { client, requests, subscription, stream } = await listening(t, {}, { onMessage: undefined, since: 'all', overflow: 'latest', buffer: 2 });
+  stream.say(ack('e-0', { recovered: true }) + message('e-1', 'a') + message('e-2', 'a') + message('e-3', 'a'));
+  await settled();
+  const messages = subscription[Symbol.asyncIterator]();
+  assert.equal((await messages.next()).value.id, 'e-1');
+  const next = await requests.next();
+  assert.equal(next.query.get('since'), 'e-2', 'it rested, and goes on');
+  const again = next.stream();
+  again.say(ack('e-2', { recovered: true }) + message('e-3', 'a') + event({ type: 'caught_up', id: 'e-3' }) + message('e-4', 'a') + message('e-5', 'a'));
+  await settled();
+  assert.deepEqual([(await messages.next()).value.id, client.state], ['e-5', 'connected']);
 });
 
 test('a stranger may be refused a topic, and stay', async (t) => {

@@ -1,5 +1,6 @@
 // What is asked and has no answer yet: publishes and questions, over more than one connection.
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { connect } from '../client.js';
 import { fakeNetwork, pass, told } from './lib/fake.mjs';
@@ -120,6 +121,7 @@ test('a signal ends the wait', async (t) => {
   const published = client.publish('a', 1, { signal: control.signal });
   control.abort();
   await assert.rejects(published, { name: 'AbortError' });
+  assert.equal(getEventListeners(control.signal, 'abort').length, 0);
   await assert.rejects(client.publish('a', 2, { signal: control.signal }), { name: 'AbortError' });
   socket.hangUp();
   assert.deepEqual((await again()).sent, []);

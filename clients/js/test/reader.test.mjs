@@ -1,5 +1,6 @@
 // A subscription as one reads it: loops, what waits for them, and what becomes of more than that.
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { connect } from '../client.js';
 import { fakeNetwork, settled } from './lib/fake.mjs';
@@ -122,6 +123,7 @@ test('an unsubscribe that is refused begins anew, with a new connection', async 
   socket.ack('subscribe', { id: 'e-0' });
   subscription.unsubscribe();
   socket.refuse('unsubscribe', 'rate_limited');
+  assert.equal(socket.isClosed, true);
   const next = await network.next();
   next.welcome();
   assert.deepEqual(next.sent, []);
@@ -194,6 +196,9 @@ test('a pattern is in one subscription of a client', async (t) => {
   assert.throws(() => client.subscribe(['c', 'b.*']), { name: 'FanfareError', code: 'conflict' });
   const control = new AbortController();
   const other = client.subscribe(['b.>', 'c'], { signal: control.signal });
+  const kept = client.subscribe('e', { signal: control.signal });
+  kept.unsubscribe();
+  assert.equal(getEventListeners(control.signal, 'abort').length, 1);
   control.abort();
   await assert.rejects(other.ready, { code: 'closed' });
   client.subscribe('c');

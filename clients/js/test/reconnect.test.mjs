@@ -1,5 +1,6 @@
 // How a client comes back, and when it does not. Time is the test's own.
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { connect } from '../client.js';
 import { fakeNetwork, pass, settled, told } from './lib/fake.mjs';
@@ -148,6 +149,8 @@ test('when the browser is online again, it tries at once', async (t) => {
   window.dispatchEvent(new Event('online'));
   (await network.next()).welcome();
   assert.equal(client.state, 'connected');
+  client.close();
+  assert.equal(getEventListeners(window, 'online').length, 0);
 });
 
 test('what is refused for now is asked for again, and what is refused for good ends', async (t) => {

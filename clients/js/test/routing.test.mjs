@@ -182,6 +182,35 @@ test('a notice is for the subscription that has the pattern', async (t) => {
   assert.deepEqual(other.got, ['lost > gap']);
 });
 
+test('a star is one token, and > is one or more at the end', async (t) => {
+  const { socket, listen } = await connected(t);
+  const subscriptions = ['a', 'a.*', '*', '*.b', 'a.>', '>', 'a.*.c', '*.*.>', 'a+', '(x)'].map((pattern) => {
+    const subscription = listen(pattern);
+    socket.ack('subscribe', { id: 'e-0' });
+    return subscription;
+  });
+  const topics = ['a', 'a.b', 'a.b.c', 'b', 'b.b', 'aa', 'a+', '(x)', 'x'];
+  topics.forEach((topic, n) => socket.message(`e-${n + 1}`, topic));
+  const matched = Object.fromEntries(subscriptions.map(({ topics: [pattern], got }) => [pattern, got.map((id) => topics[id.slice(2) - 1]).join(' ')]));
+  assert.deepEqual(matched, {
+    'a': 'a', 'a.*': 'a.b', '*': 'a b aa a+ (x) x', '*.b': 'a.b b.b', 'a.>': 'a.b a.b.c', '>': topics.join(' '),
+    'a.*.c': 'a.b.c', '*.*.>': 'a.b.c', 'a+': 'a+', '(x)': '(x)',
+  });
+});
+
+test('who has left is told nothing more', async (t) => {
+  const { socket, listen } = await connected(t);
+  const ends = [];
+  const left = listen('a', { since: 'e-1', onEnd: (error) => ends.push(error) });
+  left.unsubscribe();
+  left.unsubscribe();
+  socket.ack('subscribe', { id: 'e-5', recovered: false });
+  socket.say({ type: 'notice', code: 'gap', topic: 'a' });
+  socket.message('e-6', 'a');
+  socket.say({ type: 'caught_up', topics: ['a'], id: 'e-6' });
+  assert.deepEqual([left.got, ends], [[], [undefined]]);
+});
+
 test('presence is for who asked for it, and whose pattern matches', async (t) => {
   const { client, socket } = await connected(t);
   const got = [];

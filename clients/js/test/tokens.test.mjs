@@ -41,7 +41,9 @@ test('the token goes first, in a frame, and the rest does not wait for the answe
 });
 
 test('a token is renewed after three quarters of what is left of its life', async (t) => {
-  const { network, calls } = begin(t, (n) => tokenUntil(Date.now() + n * 100_000));
+  const { network, client, calls } = begin(t, (n) => tokenUntil(Date.now() + n * 100_000));
+  let connections = 0;
+  client.addEventListener('connected', () => connections++);
   const socket = await network.next();
   socket.welcome();
   socket.ack('auth');
@@ -61,7 +63,21 @@ test('a token is renewed after three quarters of what is left of its life', asyn
   assert.equal(calls.count, 2);
   await living(1);
   assert.equal(calls.count, 3);
-  assert.equal(network.opened, 1);
+  socket.ack('auth');
+  assert.deepEqual([network.opened, connections], [1, 1]);
+});
+
+test('a connection that has ended renews nothing, and says nothing', async (t) => {
+  const { network, client, calls } = begin(t, () => tokenUntil(Date.now() + 100_000));
+  const first = await network.next();
+  first.welcome();
+  first.hangUp();
+  const second = await reconnected(t, network);
+  first.ack('auth');
+  assert.equal(client.state, 'connecting');
+  second.hangUp();
+  await pass(t, 80_000); // less than the pauses of many attempts, more than three quarters
+  assert.equal(calls.count, network.opened, 'a token for each connection');
 });
 
 test('expired while it is renewed: the next connection asks for a token of its own', async (t) => {
@@ -182,4 +198,21 @@ test('what a new token does not allow ends, and is left altogether; the rest goe
   assert.deepEqual(ends, ['three forbidden']);
   assert.deepEqual(got, ['all e-2']);
   assert.equal(client.state, 'connected');
+});
+
+test('a replay that ends since its pattern is forbidden does not take what is of the next', async (t) => {
+  const { network, client } = begin(t, () => tokenUntil(Date.now() + 4_000));
+  const socket = await network.next();
+  socket.welcome();
+  socket.ack('auth');
+  const got = [];
+  client.subscribe('secret', { since: 'all' });
+  socket.ack('subscribe', { id: 'e-0', recovered: true });
+  client.subscribe('news', { since: 'all', onMessage: ({ id }) => got.push(id) });
+  socket.ack('subscribe', { id: 'e-0', recovered: true });
+  await pass(t, 3_000);
+  socket.say({ type: 'notice', code: 'forbidden', topic: 'secret' });
+  socket.ack('auth');
+  socket.message('e-1', 'news');
+  assert.deepEqual(got, ['e-1']);
 });
