@@ -163,14 +163,17 @@ func (c command) clientOptions(server *remote.Server, o subOptions, said *troubl
 	if o.quiet {
 		return options
 	}
+	what := "cannot connect" // both are called by one goroutine
 	options.OnConnect = func(string) {
+		what = "the connection is lost"
 		if said.over() {
 			said.say("connected")
 		}
 	}
 	options.OnDisconnect = func(reason error, _ time.Duration) {
 		u := &remote.Unreachable{Server: server.URL, Err: unprefixed(reason)}
-		said.tell(errors.New(u.Reason()), 0)
+		said.tell(fmt.Errorf("%s: %s", what, u.Reason()), 0)
+		what = "cannot connect"
 	}
 	return options
 }

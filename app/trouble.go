@@ -37,7 +37,7 @@ func (t *trouble) tell(err error, patience time.Duration) {
 		err = fmt.Errorf("cannot reach %s: %s", u.Server, u.Reason())
 	}
 	if patience > 0 {
-		t.say("%v. Trying again, for %v", err, patience.Round(time.Second))
+		t.say("%v. Trying again, for %v", err, patience.Round(100*time.Millisecond))
 		return
 	}
 	t.say("%v. Trying again", err)

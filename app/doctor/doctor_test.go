@@ -332,6 +332,23 @@ func TestProxies(t *testing.T) {
 	}
 }
 
+// TestFullServer: what the server says within a stream is told like any other refusal.
+func TestFullServer(t *testing.T) {
+	server := start(t, func(c *app.Config) { c.Limits.Clients = 1 })
+	response, err := http.Get(server + "/events?topic=a") //nolint:noctx // it is here
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
+	defer response.Body.Close()                                          //nolint:errcheck // it is over
+	lines, failed := examine(t, server, "", patience, nil)
+	if failed != 2 {
+		t.Errorf("%d have failed, want 2", failed)
+	}
+	wantLine(t, lines, "bad WebSocket", "too_many_clients: the server has as many clients as it takes. Raise limits.clients")
+	wantLine(t, lines, "bad stream", "too_many_clients: the server has as many clients as it takes. Raise limits.clients")
+}
+
 // TestTLS: certificates that are not trusted, or will not be for long, and the wrong scheme.
 func TestTLS(t *testing.T) {
 	roots := x509.NewCertPool()
