@@ -139,17 +139,14 @@ func (c *Client) sendCallsLocked() {
 	}
 }
 
-// answerLocked is for an answer to a call, with err or without. A server that goes is not the one that decides.
-func (c *Client) answerLocked(ref uint64, answer *frame, err *Error) {
-	call := c.calls[ref]
-	if call == nil || err != nil && err.Code == codeShuttingDown {
-		return
-	}
-	if err != nil {
+// answerLocked is for an answer to a call, or its error. A server that goes leaves the answer to the next.
+func (c *Client) answerLocked(call *call, answer *frame, err *Error) {
+	switch {
+	case err == nil:
+		c.finishLocked(call, answer, nil)
+	case err.Code != codeShuttingDown:
 		c.finishLocked(call, nil, err)
-		return
 	}
-	c.finishLocked(call, answer, nil)
 }
 
 func (c *Client) finishLocked(call *call, answer *frame, err error) {

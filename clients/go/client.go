@@ -7,6 +7,9 @@ import (
 	"sync"
 )
 
+// maxUntold is how many callbacks may wait to be called.
+const maxUntold = 16
+
 // Client is a connection to a server that comes back by itself. Its methods may be called concurrently.
 type Client struct {
 	// Set by Connect, never changed.
@@ -17,6 +20,8 @@ type Client struct {
 	cancel context.CancelFunc
 	// done is closed when the client has ended, and none of its goroutines runs any more.
 	done chan struct{}
+	// tell has the callbacks of Options that are to be called.
+	tell chan func()
 
 	// Owned by the goroutine that connects.
 	backoff  backoff
@@ -51,19 +56,43 @@ func Connect(server string, options Options) (*Client, error) {
 	c := &Client{
 		options: options, url: url, ctx: ctx, cancel: cancel,
 		done:     make(chan struct{}),
+		tell:     make(chan func(), maxUntold),
 		backoff:  backoff{first: firstPause},
 		patterns: make(map[string]*Subscription),
 		calls:    make(map[uint64]*call),
 	}
 	go func() {
 		defer close(c.done)
+		var telling sync.WaitGroup
+		telling.Go(c.callBack)
 		c.end(c.run())
+		telling.Wait()
 	}()
 	return c, nil
 }
 
+// callBack calls the callbacks of Options. They have a goroutine of their own, so that they may wait for the client.
+func (c *Client) callBack() {
+	for {
+		select {
+		case call := <-c.tell:
+			call()
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+// callSoon has a callback called. If too many were not yet, it waits.
+func (c *Client) callSoon(call func()) {
+	select {
+	case c.tell <- call:
+	case <-c.ctx.Done():
+	}
+}
+
 // Close ends the subscriptions, the calls that wait, with CodeClosed, and the connection, and returns when that is
-// done. Callbacks of Options must not call it.
+// done. The callbacks of Options must not call it.
 func (c *Client) Close() {
 	c.end(nil)
 	<-c.done

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,9 @@ func (c *Client) dial(token string) (*connection, error) {
 		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
 			return nil, fmt.Errorf("fanfare: the server does not take the connection: %s", response.Status)
 		}
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // the rest is how it was asked
+		}
 		return nil, fmt.Errorf("fanfare: the server cannot be reached: %w", err)
 	}
 	conn.socket = socket
@@ -83,7 +87,7 @@ func (c *Client) dial(token string) (*connection, error) {
 		err = errors.New("fanfare: the server does not begin with a welcome")
 	}
 	if err == nil && f.Type == "error" { // the close says why, too
-		err = f.err()
+		err = &refusedError{f.err()}
 	}
 	if err != nil {
 		_ = socket.CloseNow()
@@ -112,7 +116,7 @@ func (conn *connection) serve() error {
 		if !told && conn.isAttached() {
 			told = true
 			if connected := conn.client.options.OnConnect; connected != nil {
-				connected(conn.clientID)
+				conn.client.callSoon(func() { connected(conn.clientID) })
 			}
 		}
 		f, err := conn.read(ctx)
@@ -161,13 +165,12 @@ func (conn *connection) renew(ctx context.Context) {
 	if c.options.TokenSource == nil {
 		return
 	}
-	failed := backoff{first: askPause}
 	for token := conn.token; ; {
 		pause, expires := renewal(token, time.Now())
 		if !expires || !sleep(ctx, pause) {
 			return
 		}
-		for {
+		for failed := (backoff{first: askPause}); ; {
 			renewed, err := c.token(ctx)
 			if err == nil {
 				token = renewed
@@ -177,7 +180,6 @@ func (conn *connection) renew(ctx context.Context) {
 				return
 			}
 		}
-		failed.reset()
 		c.mu.Lock()
 		conn.authLocked(token)
 		c.mu.Unlock()

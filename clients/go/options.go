@@ -21,21 +21,21 @@ type Options struct {
 	TokenSource func(ctx context.Context) (string, error)
 
 	// HTTPClient makes the WebSocket handshakes; its transport has the proxy, the certificates, the addresses. It
-	// needs HTTP/1.1. Its timeout bounds the handshake. Default: http.DefaultClient.
+	// needs HTTP/1.1. Its Timeout bounds the handshake. Default: http.DefaultClient.
 	HTTPClient *http.Client
 
 	// Header goes with each handshake. Default: nothing more.
 	Header http.Header
 
 	// OnConnect is called after each time that the client has connected, and the server has taken its token, with
-	// the id that the server gave the connection.
+	// the id that the server gave the connection. Default: nil.
 	//
-	// All callbacks here are called one after another, while the connection waits: they must return soon, and
-	// must not call Close, which waits for them.
+	// OnConnect and OnDisconnect are called one after another, by a goroutine of their own. When they are slow, the client
+	// waits for them at some point; and Close waits for the one that runs, so they must not call it.
 	OnConnect func(clientID string)
 
 	// OnDisconnect is called after each connection that broke, and each attempt that failed, with the reason. The
-	// next attempt is made after the pause. When there is none, Done and Err tell.
+	// next attempt is made after the pause. When there is none, Done and Err tell. Default: nil.
 	OnDisconnect func(reason error, pause time.Duration)
 }
 

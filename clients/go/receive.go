@@ -85,14 +85,16 @@ func (conn *connection) ackLocked(ref uint64, f *frame) {
 }
 
 func (conn *connection) answerLocked(ref uint64, f *frame, err *Error) {
-	conn.useful = true
-	conn.client.answerLocked(ref, f, err)
+	if call := conn.client.calls[ref]; call != nil {
+		conn.useful = true
+		conn.client.answerLocked(call, f, err)
+	}
 }
 
 // errorLocked is for a request that has failed.
 func (conn *connection) errorLocked(ref uint64, err *Error) error {
 	if conn.auths[ref] {
-		return err
+		return &refusedError{err}
 	}
 	route := conn.router.find(ref)
 	switch {
@@ -122,19 +124,30 @@ func (conn *connection) leaveLocked(route *route) {
 func (conn *connection) stayedLocked(route *route, err *Error) {
 	switch {
 	case err.Code.isForNow():
-		pause := backoff{first: askPause}
-		time.AfterFunc(pause.next(), func() {
-			conn.client.mu.Lock()
-			defer conn.client.mu.Unlock()
-			if conn.router.mayLeave(route) {
-				conn.leaveLocked(route)
-			}
-		})
+		conn.leaveLaterLocked(route)
 	case len(route.patterns) < route.left: // it did not have some any more
 		conn.leaveLocked(route)
 	default:
 		conn.router.remove(route)
 	}
+}
+
+// leaveLaterLocked asks again after a pause, but not while the patterns are asked for anew: then it would be those
+// that end.
+func (conn *connection) leaveLaterLocked(route *route) {
+	c := conn.client
+	pause := backoff{first: askPause}
+	time.AfterFunc(pause.next(), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch {
+		case c.conn != conn || !conn.router.has(route):
+		case conn.router.isWantedAnew(route):
+			conn.leaveLaterLocked(route)
+		default:
+			conn.leaveLocked(route)
+		}
+	})
 }
 
 func (conn *connection) noticeLocked(f *frame) {

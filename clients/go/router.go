@@ -46,8 +46,12 @@ func (r *router) remove(gone *route) {
 	r.routes = slices.DeleteFunc(r.routes, func(other *route) bool { return other == gone })
 }
 
-// find gives the route whose subscribe, or whose unsubscribe, had the ref, or nil.
+// find gives the route whose subscribe, or whose unsubscribe, had the ref, or nil. An answer without a ref, which is 0,
+// is for none.
 func (r *router) find(ref uint64) *route {
+	if ref == 0 {
+		return nil
+	}
 	for _, route := range r.routes {
 		if route.ref == ref || route.leave == ref {
 			return route
@@ -103,11 +107,13 @@ func (r *router) caughtUp(p position) *route {
 	return route
 }
 
-// mayLeave tells whether a route is still there, and its patterns are not asked for anew by another.
-func (r *router) mayLeave(who *route) bool {
-	at := slices.Index(r.routes, who)
-	return at >= 0 && !slices.ContainsFunc(r.routes[at+1:], func(newer *route) bool {
-		return slices.ContainsFunc(newer.patterns, func(pattern string) bool { return slices.Contains(who.patterns, pattern) })
+func (r *router) has(route *route) bool { return slices.Contains(r.routes, route) }
+
+// isWantedAnew tells whether a newer request is for one of a route's patterns, too.
+func (r *router) isWantedAnew(older *route) bool {
+	newer := r.routes[slices.Index(r.routes, older)+1:]
+	return slices.ContainsFunc(newer, func(route *route) bool {
+		return slices.ContainsFunc(route.patterns, func(pattern string) bool { return slices.Contains(older.patterns, pattern) })
 	})
 }
 

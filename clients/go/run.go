@@ -35,7 +35,6 @@ const (
 // run connects again and again. It gives the reason when the server does not want that, or nil after Close.
 func (c *Client) run() *Error {
 	for {
-		begun := time.Now()
 		conn, err := c.connect()
 		if c.ctx.Err() != nil {
 			return nil //nolint:nilerr // the program wanted it
@@ -43,12 +42,12 @@ func (c *Client) run() *Error {
 		if failure := c.judge(err); failure != nil {
 			return failure
 		}
-		if conn != nil && (conn.useful || time.Since(begun) >= steady) {
+		if conn != nil && (conn.useful || time.Since(conn.begun) >= steady) {
 			c.backoff.reset()
 		}
 		pause := c.backoff.next()
-		if c.options.OnDisconnect != nil {
-			c.options.OnDisconnect(err, pause)
+		if disconnected := c.options.OnDisconnect; disconnected != nil {
+			c.callSoon(func() { disconnected(err, pause) })
 		}
 		if !sleep(c.ctx, pause) {
 			return nil
@@ -59,15 +58,15 @@ func (c *Client) run() *Error {
 // judge tells what the end of a connection means for the client: nil to come back.
 func (c *Client) judge(err error) *Error {
 	closing, closed := errors.AsType[*CloseError](err)
-	refusal, refused := errors.AsType[*Error](err)
+	refusal, refused := errors.AsType[*refusedError](err)
 	switch {
-	case refused && refusal.Code == CodeUnauthorized, closed && closing.Code == closeUnauthorized:
+	case refused && refusal.reason.Code == CodeUnauthorized, closed && closing.Code == closeUnauthorized:
 		// It may have been one that had just expired.
 		if c.refusals++; c.options.TokenSource != nil && c.refusals < 2 {
 			return nil
 		}
 		if refused {
-			return refusal
+			return refusal.reason
 		}
 		return errorf(CodeUnauthorized, "the server does not know the client")
 	case closed && closing.Code >= closeFinal && closing.Code < closeUnknown:
@@ -126,12 +125,21 @@ func (c *Client) detachLocked(conn *connection) {
 	}
 }
 
+// refusedError is a connection, or a token, that the server does not take.
+type refusedError struct{ reason *Error }
+
+// Error implements error.
+func (e *refusedError) Error() string { return e.reason.Error() }
+
+// Unwrap gives what the server has said.
+func (e *refusedError) Unwrap() error { return e.reason }
+
 // closing gives the reason of a socket that failed: that of the server, if it gave one.
 func closing(err error) error {
 	if e, ok := errors.AsType[websocket.CloseError](err); ok {
 		return &CloseError{Code: int(e.Code), Reason: e.Reason}
 	}
-	return err
+	return fmt.Errorf("fanfare: the connection is lost: %w", err)
 }
 
 // sleep waits. It is false if the context has ended before.

@@ -63,7 +63,10 @@ func TestScenarios(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range scenarios {
-		t.Run(s.Name, func(t *testing.T) { s.run(t) })
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			s.run(t)
+		})
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -203,14 +202,14 @@ type stormStep struct {
 }
 
 func (s *stormStep) do(ctx context.Context, w *world) error {
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // to spread
 	w.t.Logf("the seed is %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to repeat it
-	cuts := make([]int, s.Cuts)              // behind which numbers
+	cuts := make([]int, s.Cuts)              // behind which numbers, one in each stretch of the same length
+	stretch := (s.To - s.From) / s.Cuts
 	for i := range cuts {
-		cuts[i] = s.From + random.IntN(s.To-s.From)
+		cuts[i] = s.From + i*stretch + random.IntN(stretch)
 	}
-	slices.Sort(cuts)
 
 	storm, ctx := errgroup.WithContext(ctx)
 	storm.Go(func() error { return s.publish(ctx, w) })
@@ -221,15 +220,18 @@ func (s *stormStep) do(ctx context.Context, w *world) error {
 		}
 		storm.Go(func() error {
 			from := s.From
-			for _, cut := range cuts {
-				if i > 0 {
-					break
+			if i == 0 {
+				connections := l.actor.connections.get()
+				for j, cut := range cuts {
+					if err := l.receive(ctx, from, cut); err != nil {
+						return err
+					}
+					if err := l.actor.connections.await(ctx, connections+j); err != nil { // so that there is something to cut
+						return err
+					}
+					w.way.Cut()
+					from = cut + 1
 				}
-				if err := l.receive(ctx, from, cut); err != nil {
-					return err
-				}
-				w.way.Cut()
-				from = cut + 1
 			}
 			return l.receive(ctx, from, s.To)
 		})

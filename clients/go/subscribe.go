@@ -26,10 +26,9 @@ func (s *Subscription) askLocked() {
 	conn.sendLocked(text)
 }
 
-// acknowledgedLocked is for the ack of its subscribe, whose id is a cursor.
+// acknowledgedLocked is for the ack of its subscribe, whose id is where the reader begins.
 func (s *Subscription) acknowledgedLocked(id string, recovered bool) {
 	s.refusals.reset()
-	s.since, s.last = id, 0
 	if !recovered {
 		s.loseLocked(LostError{Topics: s.Topics(), Reason: LostResume})
 	}
@@ -59,7 +58,7 @@ func (s *Subscription) refusedLocked(err *Error) {
 // moveLocked keeps how far its connection has brought it.
 func (s *Subscription) moveLocked(conn *connection) {
 	if s.route != nil && s.route.stage != asked {
-		s.since = conn.router.cursor(s.route).String()
+		s.since, s.last = conn.router.cursor(s.route).String(), 0
 	}
 }
 
@@ -140,7 +139,7 @@ func (s *Subscription) signal() {
 func (s *Subscription) endLocked(err *Error) {
 	c := s.client
 	if isClosed(err) {
-		if s.queue.messages > 0 {
+		if len(s.queue.entries) > 0 {
 			defer func() { s.since = s.read }() // the rest was not read
 		}
 		defer func() { s.queue = queue{} }()

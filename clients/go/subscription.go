@@ -18,7 +18,8 @@ type SubscribeOptions struct {
 	// of them are one subscription, in one order, and are allowed together or not at all.
 	Topics []string
 
-	// Since begins behind the message with this id, or with "all" that is retained. Last begins with the last so many
+	// Since begins behind the message with this id, or with "all" that is retained; either way a *LostError comes first if
+	// messages after that are not retained any more. Last begins with the last so many
 	// messages over all topics, 1 to 10,000. Only one of them. Default: what comes from now on.
 	Since string
 	Last  int
@@ -140,7 +141,7 @@ func (s *Subscription) Cursor() string {
 	c := s.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.queue.messages > 0 {
+	if len(s.queue.entries) > 0 {
 		return s.read
 	}
 	if c.conn != nil {
