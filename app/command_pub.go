@@ -120,6 +120,9 @@ func (p *pub) lines(ctx context.Context, topic models.Topic, in io.Reader) error
 	if prefix == "" {
 		prefix = uuid.NewString()
 	}
+	if isTerminal(in) && p.c.errTerminal {
+		p.trouble.say("each line is a message; Ctrl-D ends")
+	}
 	messages, batches := make(chan remote.Message), make(chan []remote.Message)
 	read := make(chan error, 1)
 	go func() {

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv(asProcess, "1")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector each process would end a second later
 			env.Values[scriptServerKey{}] = &scriptServer{executable: executable}
 			return os.Symlink(executable, filepath.Join(bin, "fanfare"))
 		},
