@@ -221,6 +221,18 @@ func (s *session) receive(action string) frame {
 	return f
 }
 
+// afterPings waits for the client's next request that is no ping.
+func (s *session) afterPings() frame {
+	s.t.Helper()
+	for {
+		f := s.any()
+		if f.Action != "ping" {
+			return f
+		}
+		s.send(`{"type":"pong"}`)
+	}
+}
+
 // any waits for the client's next request.
 func (s *session) any() (f frame) {
 	s.t.Helper()

@@ -3,10 +3,16 @@ package fanfare_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/coder/websocket"
 
 	fanfare "fanfare/clients/go"
 )
@@ -162,6 +168,62 @@ func TestSilentServer(t *testing.T) {
 			t.Errorf("given up after %v", silence)
 		}
 	})
+}
+
+// TestLongFrame: a frame that takes long, over a slow network, is a sign of life all the time.
+func TestLongFrame(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := subscribe(client, server, fanfare.SubscribeOptions{Topics: []string{"a"}}, "e-0")
+		long, err := server.conn.Writer(t.Context(), websocket.MessageText)
+		if err != nil {
+			t.Fatal(err)
+		}
+		piece := strings.Repeat("x", 5000) // more than a writer keeps
+		pieces := []string{`{"type":"message","id":"e-1","topic":"a","data":"` + piece, piece, piece, `"}`}
+		for _, piece := range pieces {
+			time.Sleep(20 * time.Second)
+			if _, err := io.WriteString(long, piece); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := long.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := subscription.Next(t.Context()); err != nil || len(m.Data) != 15002 {
+			t.Errorf("%d bytes, %v", len(m.Data), err)
+		}
+	})
+}
+
+// TestTLS: an https:// URL is one of a WebSocket over TLS, by the program's own HTTP client.
+func TestTLS(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/behind/a/proxy/ws" || r.Header.Get("X-Test") != "yes" {
+			t.Errorf("asked for %s with %v", r.URL, r.Header)
+		}
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.CloseNow() //nolint:errcheck // the client closes it
+		_ = conn.Write(r.Context(), websocket.MessageText, []byte(`{"type":"welcome","client_id":"id"}`))
+		_, _, _ = conn.Read(r.Context())
+	}))
+	defer server.Close()
+	connected := make(chan string, 1)
+	client, err := fanfare.Connect(server.URL+"/behind/a/proxy/", fanfare.Options{
+		HTTPClient: server.Client(), Header: http.Header{"X-Test": {"yes"}}, OnConnect: func(id string) { connected <- id },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if id := <-connected; id != "id" {
+		t.Errorf("connected as %s", id)
+	}
 }
 
 // TestServerWithoutAWelcome: who accepts and says nothing, or something else, is no Fanfare.

@@ -187,7 +187,8 @@ func TestSubscribeThatIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestRefusedSubscribe: for good is the end of it; for now, it is asked for again after a second or more.
+// TestRefusedSubscribe: for good is the end of it; for now, it is asked for again after a second or more, whatever
+// becomes of the connection.
 func TestRefusedSubscribe(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
 		client := f.connect(fanfare.Options{})
@@ -197,37 +198,46 @@ func TestRefusedSubscribe(t *testing.T) {
 			_, err := client.Subscribe(t.Context(), topics("a"))
 			done <- err
 		}()
+		request := server.receive("subscribe")
 		for _, code := range []string{"rate_limited", "overloaded", "engine_unavailable", "internal", "shutting_down"} {
-			server.refuse(server.receive("subscribe"), code)
+			server.refuse(request, code)
 			refused := time.Now()
-			synctest.Wait()
-			server.send(`{"type":"pong"}`) // no ping is due before the next pause is over
-			for request := server.any(); ; request = server.any() {
-				if request.Action != "ping" {
-					if pause := time.Since(refused); pause < time.Second {
-						t.Errorf("asked again after %v", pause)
-					}
-					server.refuse(request, "rate_limited")
-					break
-				}
-				server.send(`{"type":"pong"}`)
+			if code == "shutting_down" {
+				synctest.Wait()
+				server.end()
+				server = f.next()
 			}
-		}
-		refused := time.Now()
-		server.end() // which changes nothing about that
-		server = f.next()
-		request := server.any()
-		if pause := time.Since(refused); pause < time.Second {
-			t.Errorf("asked again after %v, on another connection", pause)
-		}
-		for ; request.Action == "ping"; request = server.any() {
-			server.send(`{"type":"pong"}`)
+			request = server.afterPings()
+			if pause := time.Since(refused); pause < time.Second {
+				t.Errorf("asked again after %v", pause)
+			}
 		}
 		server.refuse(request, "too_many_subscriptions")
 		if err := check(<-done, "too_many_subscriptions"); err != nil {
 			t.Error(err)
 		}
 		subscribe(client, server, topics("a"), "e-0") // the pattern is free
+	})
+}
+
+// TestSubscribeToTooMuch: the server would close the connection for it.
+func TestSubscribeToTooMuch(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		_, err := client.Subscribe(t.Context(), topics(strings.Repeat("a", 200), strings.Repeat("b", 200)))
+		if err := check(err, fanfare.CodePayloadTooLarge); err != nil {
+			t.Error(err)
+		}
+		_, err = client.Subscribe(t.Context(), topics())
+		if err := check(err, "invalid_topic"); err != nil {
+			t.Error(err)
+		}
+		_, err = client.Subscribe(t.Context(), topics("a\xff"))
+		if err := check(err, "invalid_topic"); err != nil {
+			t.Error(err)
+		}
+		server.receive("ping")
 	})
 }
 
@@ -485,6 +495,26 @@ func TestCallbacks(t *testing.T) {
 		want := []string{"presence room.1 1ada 2", "caught up", "join room.2 3bob", "leave room.1 2", "incomplete room.*"}
 		if diff := cmp.Diff(want, told); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestFloodOfPresence: a reader that does not keep up with who comes and goes has the subscription rest, too, and is told
+// the members anew.
+func TestFloodOfPresence(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		told := 0
+		subscription := subscribe(client, server, fanfare.SubscribeOptions{
+			Topics: []string{"a"}, Buffer: 2, OnPresence: func(fanfare.PresenceEvent) { told++ },
+		}, "e-5")
+		join := `{"type":"join","topic":"a","client_id":"1"}`
+		server.send(join, join, join)
+		server.ack(server.receive("unsubscribe"), "e-5")
+		expect(t, subscription)
+		if again := server.receive("subscribe"); again.Since != "e-5" || !again.Presence || told != 2 {
+			t.Errorf("%d were told, and it goes on with %+v", told, again)
 		}
 	})
 }
