@@ -60,7 +60,7 @@ func TestConfigCheck(t *testing.T) {
 			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nengine          nats, embedded: the log is in fanfare-data\n" +
 				"authentication  off: whoever reaches the server may do everything\n",
 		},
-		"a cluster": { //nolint:gosec // an example
+		"a cluster": {
 			environ: []string{"FANFARE_ENGINE=nats", "FANFARE_NATS_URLS=nats://me:hidden@a:1,nats://b:1", "FANFARE_HISTORY_MAX_MESSAGES_PER_TOPIC=999"},
 			stdout: "file            none\naddress         127.0.0.1:8080\nTLS             off\nengine          nats: the log is the stream FANFARE on a cluster, nats.urls has 2\n" +
 				"authentication  off: whoever reaches the server may do everything\n\n" +

@@ -63,7 +63,7 @@ and the others go on; the exit status is 1 in the end.`,
 			if err != nil {
 				return err
 			}
-			p := &pub{c: c, o: o, trouble: newTrouble(c.stderr, server)}
+			p := &pub{c: c, o: o, trouble: newTrouble(c.stderr)}
 			p.publisher = &remote.Publisher{Server: server, Retry: remote.Retry{Timeout: o.timeout, Trouble: p.tell}}
 			if len(args) == 2 && args[1] != "-" {
 				return p.argument(cmd.Context(), topic, args[1])
@@ -119,6 +119,9 @@ func (p *pub) lines(ctx context.Context, topic models.Topic, in io.Reader) error
 	prefix := p.o.key
 	if prefix == "" {
 		prefix = uuid.NewString()
+	}
+	if isTerminal(in) && p.c.errTerminal {
+		p.trouble.say("each line is a message; Ctrl-D ends")
 	}
 	messages, batches := make(chan remote.Message), make(chan []remote.Message)
 	read := make(chan error, 1)

@@ -110,7 +110,7 @@ func (o subOptions) check(patterns []string, hasLast bool) error {
 
 // subscribe prints messages until there are enough, or the context ends.
 func (c command) subscribe(ctx context.Context, server *remote.Server, patterns []string, o subOptions) error {
-	said := newTrouble(c.stderr, server)
+	said := newTrouble(c.stderr)
 	// What is wrong with the URL or the server is told before anything else.
 	if err := server.Await(ctx, remote.Retry{Timeout: o.timeout, Trouble: said.tell}); err != nil {
 		return err
@@ -132,12 +132,12 @@ func (c command) subscribe(ctx context.Context, server *remote.Server, patterns 
 	if err != nil {
 		return fmt.Errorf("%s: %w. Perhaps fanfare doctor knows more", server.URL, unprefixed(err))
 	}
-	print := c.printer(o)
+	write := c.printer(o)
 	printed := 0
 	for message, err := range subscription.Messages(ctx) {
 		switch {
 		case err == nil:
-			if err := print(message); err != nil {
+			if err := write(message); err != nil {
 				return err
 			}
 			if printed++; printed == o.count {
@@ -163,14 +163,17 @@ func (c command) clientOptions(server *remote.Server, o subOptions, said *troubl
 	if o.quiet {
 		return options
 	}
+	what := "cannot connect" // both are called by one goroutine
 	options.OnConnect = func(string) {
+		what = "the connection is lost"
 		if said.over() {
 			said.say("connected")
 		}
 	}
 	options.OnDisconnect = func(reason error, _ time.Duration) {
 		u := &remote.Unreachable{Server: server.URL, Err: unprefixed(reason)}
-		said.tell(errors.New(u.Reason()), 0)
+		said.tell(fmt.Errorf("%s: %s", what, u.Reason()), 0)
+		what = "cannot connect"
 	}
 	return options
 }

@@ -3,6 +3,9 @@ package app_test
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -41,13 +44,14 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv(asProcess, "1")
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // with the race detector each process would end a second later
 			env.Values[scriptServerKey{}] = &scriptServer{executable: executable}
 			return os.Symlink(executable, filepath.Join(bin, "fanfare"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": func(ts *testscript.TestScript, _ bool, args []string) {
 				s := serverOf(ts)
-				s.start(ts, "127.0.0.1:0", args)
+				s.start(ts, quietAddress(ts), args)
 				ts.Defer(func() { s.kill() })
 			},
 			"up": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -74,6 +78,18 @@ type scriptServer struct {
 	address    string
 	process    *exec.Cmd
 	ended      chan struct{}
+}
+
+// quietAddress finds a port that nobody is given by chance (those begin at 32768 on Linux), so that it is still free
+// when the server comes back to it.
+func quietAddress(ts *testscript.TestScript) string {
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))) //nolint:gosec // it is no secret
+		if err == nil {
+			ts.Check(listener.Close())
+			return listener.Addr().String()
+		}
+	}
 }
 
 func (s *scriptServer) start(ts *testscript.TestScript, address string, settings []string) {

@@ -13,16 +13,13 @@ import (
 
 // trouble tells people of a server that cannot be reached, once, until it can be. Its methods may run concurrently.
 type trouble struct {
-	w      io.Writer
-	server *remote.Server
+	w io.Writer
 
 	mu   sync.Mutex
 	told bool
 }
 
-func newTrouble(w io.Writer, server *remote.Server) *trouble {
-	return &trouble{w: w, server: server}
-}
+func newTrouble(w io.Writer) *trouble { return &trouble{w: w} }
 
 // tell says what is wrong, and for how long it is tried again; 0 is for ever.
 func (t *trouble) tell(err error, patience time.Duration) {
@@ -37,7 +34,7 @@ func (t *trouble) tell(err error, patience time.Duration) {
 		err = fmt.Errorf("cannot reach %s: %s", u.Server, u.Reason())
 	}
 	if patience > 0 {
-		t.say("%v. Trying again, for %v", err, patience.Round(time.Second))
+		t.say("%v. Trying again, for %v", err, patience.Round(100*time.Millisecond))
 		return
 	}
 	t.say("%v. Trying again", err)

@@ -100,7 +100,11 @@ func (e *examination) bad(check, text, advice string) {
 func (e *examination) fails(check string, err error) {
 	switch err := err.(type) { //nolint:errorlint // they are not wrapped
 	case *remote.Unreachable:
-		e.bad(check, err.Reason(), err.Advice())
+		advice := err.Advice()
+		if e.proxied {
+			advice = "It may be the proxy that the environment names: HTTP_PROXY, HTTPS_PROXY, NO_PROXY"
+		}
+		e.bad(check, err.Reason(), advice)
 	case *remote.Refusal:
 		e.bad(check, err.Error(), adviceFor(err))
 	default:

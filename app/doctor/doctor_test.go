@@ -332,6 +332,74 @@ func TestProxies(t *testing.T) {
 	}
 }
 
+// TestBadUpgrades: a proxy that answers in place of the server, or keeps back what that sends.
+func TestBadUpgrades(t *testing.T) {
+	server, err := url.Parse(start(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) }}
+	begin := func(first string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			conn, stream, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close() //nolint:errcheck // it is over
+			_, _ = stream.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + first)
+			_ = stream.Flush()
+			_, _ = io.Copy(io.Discard, stream) // until the other side has enough
+		}
+	}
+	tests := map[string]struct {
+		answer func(http.ResponseWriter)
+		text   string
+	}{
+		"a page":              {func(w http.ResponseWriter) { http.Error(w, "no", http.StatusBadRequest) }, "answers 400 Bad Request"},
+		"silence":             {begin(""), "it opens, and nothing comes for 2s. Something on the way keeps back what the server sends"},
+		"a close":             {begin("\x88\x02\x03\xe8"), "it opens, and ends: closed with 1000"},
+		"another server":      {begin("\x81\x02{}"), `it opens, and begins with ""`},
+		"bytes":               {begin("\x82\x01x"), "it opens, and ends: a frame that is no text"},
+		"a frame without end": {begin("\x81\x7f\x7f\xff\xff\xff\xff\xff\xff\xff"), "it opens, and ends: a frame of 9223372036854775807 bytes"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Upgrade") == "" {
+					behind.ServeHTTP(w, r)
+					return
+				}
+				tt.answer(w)
+			}))
+			defer proxy.Close()
+			lines, failed := examine(t, proxy.URL, "", impatience, nil)
+			if failed != 1 {
+				t.Errorf("%d have failed, want 1", failed)
+			}
+			wantLine(t, lines, "bad WebSocket", tt.text)
+			wantLine(t, lines, "good stream", "")
+		})
+	}
+}
+
+// TestFullServer: what the server says within a stream is told like any other refusal.
+func TestFullServer(t *testing.T) {
+	server := start(t, func(c *app.Config) { c.Limits.Clients = 1 })
+	response, err := http.Get(server + "/events?topic=a") //nolint:noctx // it is here
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
+	defer response.Body.Close()                                          //nolint:errcheck // it is over
+	lines, failed := examine(t, server, "", patience, nil)
+	if failed != 2 {
+		t.Errorf("%d have failed, want 2", failed)
+	}
+	wantLine(t, lines, "bad WebSocket", "too_many_clients: the server has as many clients as it takes. Raise limits.clients")
+	wantLine(t, lines, "bad stream", "too_many_clients: the server has as many clients as it takes. Raise limits.clients")
+}
+
 // TestTLS: certificates that are not trusted, or will not be for long, and the wrong scheme.
 func TestTLS(t *testing.T) {
 	roots := x509.NewCertPool()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"fanfare/app/remote"
 	"fanfare/models"
 )
@@ -110,8 +112,10 @@ func await(ctx context.Context, lines *bufio.Scanner, beginning string) error {
 		if strings.HasPrefix(lines.Text(), beginning) {
 			return nil
 		}
-		if problem, ok := strings.CutPrefix(lines.Text(), `data: {"type":"error",`); ok {
-			return errors.New("the server ends it: " + strings.TrimSuffix(problem, "}"))
+		data, _ := strings.CutPrefix(lines.Text(), "data: ")
+		var problem models.ErrorFrame
+		if json.Unmarshal([]byte(data), &problem) == nil && problem.Type == "error" {
+			return &remote.Refusal{Status: http.StatusOK, Code: problem.Code, Detail: problem.Message}
 		}
 	}
 	if ctx.Err() != nil {

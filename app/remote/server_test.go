@@ -113,11 +113,11 @@ func TestDoTells(t *testing.T) {
 		}, `sends to "https://example.com/": give the URL of that place`},
 		"an empty problem": {problem(502, "", ""), "answers 502 Bad Gateway"},
 		"a closed connection": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-			"the connection was closed without an answer. Does it speak TLS? Then the URL begins with https://"},
+			"it closes the connection without a word. Does it speak TLS? Then the URL begins with https://"},
 		"half an answer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, "{")
-		}, "the connection was closed without an answer"},
+		}, "it closes the connection without a word"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

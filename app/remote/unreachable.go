@@ -57,7 +57,7 @@ func (u *Unreachable) Reason() string {
 	case errors.Is(u.Err, context.DeadlineExceeded), errors.As(u.Err, &timeout) && timeout.Timeout():
 		return "no answer in time"
 	case errors.Is(u.Err, io.EOF), errors.Is(u.Err, io.ErrUnexpectedEOF):
-		return "the connection was closed without an answer"
+		return "it closes the connection without a word"
 	}
 	var request *url.Error
 	if errors.As(u.Err, &request) {
