@@ -130,14 +130,15 @@ func anchors(text string) (names []string) {
 	return names
 }
 
-// checkFiles wants every file that is named as `file.ext` to exist.
+// checkFiles wants every file that is named as `file.ext` to exist, or to be a block of code of the page.
 func checkFiles(t *testing.T, root fs.FS, page, text string) {
 	t.Helper()
 	file := regexp.MustCompile("`([\\w.-][\\w./-]*\\.(?:go|html|json|md|mjs|mod|png|py|yaml|yml))`")
 	for _, match := range file.FindAllStringSubmatch(text, -1) {
 		_, fromRoot := fs.Stat(root, path.Clean(match[1]))
 		_, fromPage := fs.Stat(root, path.Join(path.Dir(page), match[1]))
-		if fromRoot != nil && fromPage != nil {
+		isBlock := regexp.MustCompile("(?m)^```\\w+ " + regexp.QuoteMeta(match[1]) + "$").MatchString(text)
+		if fromRoot != nil && fromPage != nil && !isBlock {
 			t.Errorf("there is no file %s", match[1])
 		}
 	}
