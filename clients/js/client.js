@@ -4,6 +4,7 @@
 //   Client         stays connected: transports, attempts, tokens, and what the next connection has to ask again
 //   Interest       one subscription: from where it goes on, and what is new to it
 //   Inbox          what waits for the reader of one subscription
+//   Feed           a subscribe request on one connection
 //   WebSocketLink  one WebSocket: tells for which subscription a message is
 //   EventsLink     the same over HTTP: a stream of server-sent events for each subscription
 
@@ -485,7 +486,7 @@ class Inbox {
   }
 }
 
-// ---- Over a WebSocket ----
+// ---- Connections ----
 
 /** A feed is a subscribe request on one connection. It gives nothing if its interest has another one by now, or none. */
 class Feed {
@@ -549,6 +550,8 @@ class Link {
     this.end(closedAbnormally, reason);
   }
 }
+
+// ---- Over a WebSocket ----
 
 class WebSocketLink extends Link {
   id;
