@@ -2,7 +2,8 @@
 
 /** Connects to a server, in the background, and stays connected until close() or until the server says not to come back. */
 export function connect(options?: Options): Client;
-export function connect(url: string | URL, options?: Options): Client;
+/** url: of the server, http:, https:, ws: or wss:. Default: the page's origin. Throws unsupported if no transport can be had. */
+export function connect(url: string | URL | undefined, options?: Options): Client;
 
 export interface Options {
   /** A token or an API key; or a function that gets one, which is called for each that is needed. */
@@ -25,6 +26,7 @@ export class Client extends EventTarget {
   /** The UUID of the present connection; undefined without one, and over SSE. */
   readonly id: string | undefined;
 
+  /** Throws conflict if another subscription has one of the patterns, closed if the client has ended. What the server refuses ends it. */
   subscribe<T = unknown>(topics: string | string[], options?: SubscribeOptions<T>): Subscription<T>;
   /** Resolves when the message is in the log. */
   publish(topic: string, data: unknown, options?: PublishOptions): Promise<Receipt>;
@@ -69,7 +71,7 @@ export interface SubscribeOptions<T = unknown> {
   onMessage?: (message: Message<T>) => void;
   /** Messages are missing between the one before and the one after. Who shows a state loads it anew. */
   onLost?: (lost: Lost) => void;
-  /** Messages were dropped, by overflow. */
+  /** Messages were dropped, by overflow: of that pattern. */
   onDropped?: (dropped: { topic: string; count: number }) => void;
   onPresence?: (event: PresenceEvent) => void;
   /** What since or last asked for has been given: from here on it is live. */
@@ -131,7 +133,7 @@ export type PresenceEvent =
   | { type: 'presence'; topic: string; clients: Member[] }
   | ({ type: 'join' | 'leave'; topic: string } & Member);
 
-/** An error of the server, with its code; or 'timeout', 'conflict', 'closed', 'disconnected', 'unsupported' of the client's own. */
+/** An error of the server, with its code; or 'timeout', 'conflict', 'closed', 'disconnected', 'unsupported', 'invalid_json' of the client's own. */
 export class FanfareError extends Error {
   readonly code: string;
 }

@@ -4,6 +4,7 @@
 //   Client         stays connected: transports, attempts, tokens, and what the next connection has to ask again
 //   Interest       one subscription: from where it goes on, and what is new to it
 //   Inbox          what waits for the reader of one subscription
+//   Feed           a subscribe request on one connection
 //   WebSocketLink  one WebSocket: tells for which subscription a message is
 //   EventsLink     the same over HTTP: a stream of server-sent events for each subscription
 
@@ -37,7 +38,7 @@ export class FanfareError extends Error {
 
 /** Connects in the background. */
 export function connect(url, options) {
-  return typeof url === 'string' || url instanceof URL ? new Client(url, options) : new Client(globalThis.location?.origin, url);
+  return typeof url === 'string' || url instanceof URL ? new Client(url, options) : new Client(globalThis.location?.origin, url ?? options);
 }
 
 // ---- The client ----
@@ -336,11 +337,6 @@ class Interest {
     this.#hooks.leave();
   }
 
-  /** Nothing that it has not been given is up to there. */
-  moveTo(id) {
-    this.start = { since: id };
-  }
-
   caughtUp() {
     if (this.#isBehind) this.inbox.tell(this.#options.onCaughtUp);
     this.#isBehind = false;
@@ -490,7 +486,7 @@ class Inbox {
   }
 }
 
-// ---- Over a WebSocket ----
+// ---- Connections ----
 
 /** A feed is a subscribe request on one connection. It gives nothing if its interest has another one by now, or none. */
 class Feed {
@@ -510,8 +506,9 @@ class Feed {
     if (this.isCurrent) this.interest.give(message, this.isLive);
   }
 
-  moveTo(id) {
-    if (this.isCurrent) this.interest.moveTo(id);
+  /** Up to there the interest has been given everything. */
+  moveTo(start) {
+    if (this.isCurrent) this.interest.start = start;
   }
 }
 
@@ -553,6 +550,8 @@ class Link {
     this.end(closedAbnormally, reason);
   }
 }
+
+// ---- Over a WebSocket ----
 
 class WebSocketLink extends Link {
   id;
@@ -700,8 +699,9 @@ class WebSocketLink extends Link {
   /** The highest id seen is the cursor of all that have caught up. */
   #see(id) {
     if (isAfter(id, this.#highest)) this.#highest = id;
+    const start = { since: this.#highest };
     for (const feed of this.feeds) {
-      if (feed.isLive) feed.moveTo(this.#highest);
+      if (feed.isLive) feed.moveTo(start);
     }
   }
 
@@ -869,7 +869,7 @@ class EventsLink extends Link {
       case 'error': return this.#refused(feed, new FanfareError(frame.code, frame.message));
       case 'close': return this.end(frame.code, frame.reason);
     }
-    if (id) feed.moveTo(id);
+    if (id) feed.moveTo({ since: id });
   }
 
   /** While nothing has ever come over HTTP, the WebSocket is tried first, again. */
