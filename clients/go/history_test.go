@@ -176,8 +176,10 @@ func (h *history) unsubscribe() {
 
 // read reads to the last message that there will be, or until the subscription is closed.
 func (r *reading) read() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	last := r.matching(everywhere())
-	for message, err := range r.subscription.Messages(context.Background()) {
+	for message, err := range r.subscription.Messages(ctx) {
 		if err != nil {
 			return err
 		}
