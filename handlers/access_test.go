@@ -123,6 +123,7 @@ func allRoutes() map[string]access {
 		"GET /readyz":                     {"GET", "/readyz", "", ok, ok, ok, ok},
 		"GET /":                           {"GET", "/", "", ok, ok, ok, ok},
 		"GET /client.js":                  {"GET", "/client.js", "", ok, ok, ok, ok},
+		"GET /console/:file":              {"GET", "/console/main.js", "", ok, ok, ok, ok},
 		"GET /swagger":                    {"GET", "/swagger", "", 301, 301, 301, 301},
 		"GET /swagger/":                   {"GET", "/swagger/", "", ok, ok, ok, ok},
 		"GET /swagger/doc.json":           {"GET", "/swagger/doc.json", "", ok, ok, ok, ok},

@@ -97,8 +97,8 @@ func checkRateLimited(t *testing.T, a answer) {
 	}
 }
 
-// TestRequestRate: whatever is asked for counts, but for the probes; each user and each address
-// has a bucket.
+// TestRequestRate: whatever is asked for counts, but for the probes and the files of the console;
+// each user and each address has a bucket.
 func TestRequestRate(t *testing.T) {
 	s := start(t, withAuth(t, models.Scopes{}), proxies("127.0.0.1/32"), func(s *setup) { s.handlers.Requests = slowly(len(allRoutes())) })
 	tests := map[string][]string{
@@ -107,23 +107,26 @@ func TestRequestRate(t *testing.T) {
 	}
 	for name, headers := range tests {
 		t.Run(name, func(t *testing.T) {
-			probes := 0
+			free := func(path string) bool {
+				return path == "/livez" || path == "/readyz" || path == "/client.js" || strings.HasPrefix(path, "/console/")
+			}
+			unlimited := 0
 			for name, r := range allRoutes() {
 				a := s.do(t, r.method, r.path, r.body, headers...)
 				if a.status != r.nobody {
 					t.Errorf("%s: %d %s", name, a.status, a.body)
 				}
-				if r.path == "/livez" || r.path == "/readyz" {
-					probes++
+				if free(r.path) {
+					unlimited++
 				}
 			}
-			for range probes {
+			for range unlimited {
 				s.do(t, "GET", "/clients", "", append(bearer("no"), headers...)...).checkProblem(t, http.StatusUnauthorized, models.CodeUnauthorized)
 			}
 			for name, r := range allRoutes() {
 				a := s.do(t, r.method, r.path, r.body, headers...)
 				switch {
-				case r.path == "/livez" || r.path == "/readyz":
+				case free(r.path):
 					if a.status != http.StatusOK {
 						t.Errorf("%s: %d %s", name, a.status, a.body)
 					}

@@ -3,6 +3,7 @@ package handlers
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"io/fs"
 	"net/http"
 	"path"
 
@@ -26,6 +27,15 @@ func (a *api) page(page web.Page) fiber.Handler {
 		c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
 		return c.SendString(page.HTML)
 	}
+}
+
+// consoleFile answers GET /console/{file}: a script or the style of the console.
+func (a *api) consoleFile(c *fiber.Ctx) error {
+	name := c.Params("file")
+	if name == "." || !fs.ValidPath(name) { // SendFile has other errors for them
+		return fiber.ErrNotFound
+	}
+	return filesystem.SendFile(c, http.FS(web.ConsoleFiles()), name)
 }
 
 // script answers GET /client.js. Whoever has a copy asks each time whether it is still the same, so that pages have the

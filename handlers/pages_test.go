@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"io/fs"
 	"net/http"
 	"regexp"
 	"slices"
@@ -11,11 +12,13 @@ import (
 
 	"fanfare/clients/js"
 	"fanfare/models"
+	"fanfare/web"
 )
 
 func TestPages(t *testing.T) {
 	s := start(t)
-	for _, path := range []string{"/", "/swagger/"} {
+	// What is inline is let in by its hash, and the console has nothing inline.
+	for path, sources := range map[string]string{"/": "'self'", "/swagger/": "'self' HASH"} {
 		t.Run(path, func(t *testing.T) {
 			a := s.get(t, path)
 			if a.status != http.StatusOK || !strings.HasPrefix(a.body, "<!doctype html>") {
@@ -27,7 +30,7 @@ func TestPages(t *testing.T) {
 				"X-Frame-Options":            "DENY",
 				"Referrer-Policy":            "no-referrer",
 			})
-			checkPolicy(t, a.header.Get("Content-Security-Policy"))
+			checkPolicy(t, a.header.Get("Content-Security-Policy"), sources)
 			checkLoadsNothingFromElsewhere(t, a.body)
 		})
 	}
@@ -82,21 +85,14 @@ func checkHeaders(t *testing.T, a answer, want map[string]string) {
 }
 
 // checkPolicy checks that the page can do nothing but what it is known to need. That it can
-// do that much is for the tests in a browser.
-func checkPolicy(t *testing.T, policy string) {
+// do that much is for the tests in a browser. Scripts and styles come from the sources.
+func checkPolicy(t *testing.T, policy, sources string) {
 	t.Helper()
 	directives := make(map[string]string)
 	for directive := range strings.SplitSeq(policy, "; ") {
 		name, sources, _ := strings.Cut(directive, " ")
 		directives[name] = regexp.MustCompile(`'sha256-[A-Za-z0-9+/]{43}='`).ReplaceAllString(sources, "HASH")
 	}
-	scripts := strings.TrimPrefix(directives["script-src"], "'self' ")
-	styles := strings.TrimPrefix(directives["style-src"], "'self' ")
-	if scripts != "HASH" || styles != "HASH" {
-		t.Errorf("scripts %q, styles %q", scripts, styles)
-	}
-	delete(directives, "script-src")
-	delete(directives, "style-src")
 	if diff := cmp.Diff(map[string]string{
 		"default-src":     "'none'",
 		"base-uri":        "'none'",
@@ -104,6 +100,8 @@ func checkPolicy(t *testing.T, policy string) {
 		"frame-ancestors": "'none'",
 		"connect-src":     "'self'",
 		"img-src":         "data:",
+		"script-src":      sources,
+		"style-src":       sources,
 	}, directives); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
 	}
@@ -117,6 +115,56 @@ func checkLoadsNothingFromElsewhere(t *testing.T, page string) {
 		target := match[1] + match[2] + match[3]
 		if strings.HasPrefix(target, "//") || regexp.MustCompile(`^(?i:https?|wss?|ftp):`).MatchString(target) {
 			t.Errorf("the page names %s", target)
+		}
+	}
+}
+
+// Every file that the console asks for is there, and none that it does not ask for.
+func TestConsoleFiles(t *testing.T) {
+	s := start(t)
+	var fetched []string
+	wanted := []string{"style.css", "theme.js", "main.js"}
+	page := s.get(t, "/").body
+	for _, name := range wanted {
+		if !strings.Contains(page, `="console/`+name+`"`) {
+			t.Errorf("the page does not ask for %s", name)
+		}
+	}
+	for len(wanted) > 0 {
+		name := wanted[0]
+		wanted = wanted[1:]
+		if slices.Contains(fetched, name) {
+			continue
+		}
+		fetched = append(fetched, name)
+		a := s.get(t, "/console/"+name)
+		kind := "text/css"
+		if strings.HasSuffix(name, ".js") {
+			kind = "text/javascript"
+		}
+		if a.status != http.StatusOK || a.header.Get("Content-Type") != kind {
+			t.Errorf("%s: %d, %s", name, a.status, a.header.Get("Content-Type"))
+		}
+		checkLoadsNothingFromElsewhere(t, a.body)
+		for _, match := range regexp.MustCompile(`(?m)^import .* from '\./([\w.]+)';$`).FindAllStringSubmatch(a.body, -1) {
+			wanted = append(wanted, match[1])
+		}
+	}
+	entries, err := fs.ReadDir(web.ConsoleFiles(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var embedded []string
+	for _, entry := range entries {
+		embedded = append(embedded, entry.Name())
+	}
+	slices.Sort(fetched)
+	if diff := cmp.Diff(embedded, fetched); diff != "" {
+		t.Errorf("files (-embedded +asked for):\n%s", diff)
+	}
+	for _, name := range []string{"", "index.html", "none.js", "../web.go", "%2e%2e%2fweb.go", ".", ".."} {
+		if a := s.get(t, "/console/"+name); a.status != http.StatusNotFound {
+			t.Errorf("%s: %d", name, a.status)
 		}
 	}
 }
@@ -166,7 +214,8 @@ func TestSpecificationHasEveryRoute(t *testing.T) {
 	}
 	var routes []string
 	for _, route := range s.app.GetRoutes(true) {
-		isPage := route.Path == "/" || route.Path == "/client.js" || strings.HasPrefix(route.Path, "/swagger")
+		isPage := route.Path == "/" || route.Path == "/client.js" ||
+			strings.HasPrefix(route.Path, "/console/") || strings.HasPrefix(route.Path, "/swagger")
 		if route.Method != http.MethodHead && !isPage {
 			routes = append(routes, route.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(route.Path, "{$1}"))
 		}

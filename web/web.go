@@ -1,16 +1,20 @@
 // Package web holds the pages that the server shows to a browser: the console and the frame around Swagger UI.
-// Each is one file without a build step, embedded into the binary, and loads nothing from another host.
+// They are served as they are written, without a build step, from the binary, and load nothing from another host.
 package web
 
 import (
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
+	"io/fs"
 	"regexp"
 )
 
-//go:embed console.html
+//go:embed console/index.html
 var console string
+
+//go:embed console/*.js console/*.css
+var consoleFiles embed.FS
 
 //go:embed swagger.html
 var swagger string
@@ -22,11 +26,19 @@ type Page struct {
 	Policy string
 }
 
-// Console is the page at /: it connects to /ws by itself, subscribes, publishes and watches.
+// Console is the page at /, which is for everything that a person wants to do with a server. Its script and style are
+// ConsoleFiles, below console/, and it expects the JavaScript SDK at /client.js.
 func Console() Page {
-	return Page{HTML: console, Policy: policy +
-		"; script-src" + hashes(console, "script") +
-		"; style-src" + hashes(console, "style")}
+	return Page{HTML: console, Policy: policy + "; script-src 'self'; style-src 'self'"}
+}
+
+// ConsoleFiles are the scripts and the style of the console.
+func ConsoleFiles() fs.FS {
+	files, err := fs.Sub(consoleFiles, "console")
+	if err != nil {
+		panic(err) // the name is a valid one
+	}
+	return files
 }
 
 // Swagger is the page at /swagger/. It expects Swagger UI's own files and doc.json beside it.

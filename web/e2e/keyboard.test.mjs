@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startServer } from './lib/server.mjs';
-import { assertClean, chip, launch, logged, openConsole, openPage } from './lib/browser.mjs';
+import { assertClean, chip, launch, lines, logged, openConsole, openPage, row } from './lib/browser.mjs';
 
 let server, browser;
 before(async () => {
@@ -23,9 +23,8 @@ const focused = (page) => page.evaluate(() => {
   return { name: name.trim(), visible: e.matches(':focus-visible') && style.outlineStyle !== 'none' };
 });
 
-test('subscribe, publish and unsubscribe by keyboard', async () => {
-  const page = await openPage(browser);
-  await openConsole(page, server);
+/** keyboard is what a person has who has no mouse. */
+function keyboard(page) {
   const key = (name) => page.keyboard.press(name);
   const type = (text) => page.keyboard.type(text);
   const tabTo = async (name) => {
@@ -39,32 +38,34 @@ test('subscribe, publish and unsubscribe by keyboard', async () => {
     }
     assert.fail(`Tab does not reach ${name}, only ${passed.join(', ')}`);
   };
+  return { key, type, tabTo };
+}
 
-  await tabTo('Topic or pattern');
+test('subscribe, publish and unsubscribe by keyboard', async () => {
+  const page = await openPage(browser);
+  await openConsole(page, server);
+  const { key, type, tabTo } = keyboard(page);
+  await tabTo('Topics or patterns');
   await type('news.*');
   await key('Enter');
   await chip(page, 'news.*').waitFor();
   await type('chat.>'); // the field is selected, ready for the next one
-  await key('Tab');
-  assert.equal((await focused(page)).name, 'Subscribe');
+  await tabTo('Subscribe');
   await key('Space');
   await chip(page, 'chat.>').waitFor();
 
-  await tabTo('Log'); // can be scrolled with the arrow keys
   await tabTo('Topic');
   await type('news.eu');
-  await key('Tab');
-  assert.equal((await focused(page)).name, 'Data');
+  await tabTo('Data');
   await type('first line');
   await key('Shift+Enter');
   await type('second line');
   await key('Enter');
-  await page.getByRole('log').locator('.data').filter({ hasText: 'first line\nsecond line' }).waitFor();
+  await lines(page).locator('.data').filter({ hasText: 'first line\nsecond line' }).waitFor();
   await type('[1,2]'); // replaces what was sent
   await key('Enter');
   await logged(page, '[ 1, 2 ]').waitFor();
-  await key('Tab');
-  assert.equal((await focused(page)).name, 'Publish');
+  await tabTo('Publish');
   await key('Enter');
   await page.getByText('3 messages', { exact: true }).waitFor();
 
@@ -75,8 +76,64 @@ test('subscribe, publish and unsubscribe by keyboard', async () => {
   assert.equal((await focused(page)).name, 'Unsubscribe from chat.>');
   await key('Enter');
   await chip(page, 'chat.>').waitFor({ state: 'detached' });
-  assert.equal((await focused(page)).name, 'Topic or pattern');
+  assert.equal((await focused(page)).name, 'Topics or patterns');
 
+  assertClean(page, server);
+  await page.context().close();
+});
+
+test('read, look closely, and go elsewhere by keyboard', async () => {
+  const page = await openPage(browser);
+  await openConsole(page, server);
+  const { key, tabTo } = keyboard(page);
+  await page.getByLabel('Topics or patterns').fill('read.*');
+  await page.getByLabel('Topics or patterns').press('Enter');
+  await chip(page, 'read.*').waitFor();
+  for (const n of [1, 2, 3]) await server.publish('read.me', { n });
+  await logged(page, '{ "n": 3 }').waitFor();
+
+  // The lines are one stop for the tab key; arrows choose among them.
+  await tabTo('Messages');
+  await key('End');
+  const chosen = () => lines(page).getByRole('option', { selected: true }).textContent();
+  assert.match(await chosen(), /"n": 3/);
+  await key('ArrowUp');
+  assert.match(await chosen(), /"n": 2/);
+  const active = await lines(page).getAttribute('aria-activedescendant');
+  assert.match(await page.locator(`[id="${active}"]`).textContent(), /"n": 2/, 'a screen reader is told which one');
+  await page.getByLabel('Data of the message').getByText('{ "n": 2 }').waitFor();
+  await key('Escape');
+  await page.getByLabel('Data of the message').waitFor({ state: 'hidden' });
+  await key('ArrowUp');
+  await tabTo('Close the message');
+  await key('Enter');
+  assert.equal((await focused(page)).name, 'Messages', 'the focus goes back to the lines');
+
+  // The link to the content is the first thing of the page, and a view that comes has the focus.
+  await page.reload();
+  await tabTo('Skip to the content');
+  await key('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await page.getByRole('link', { name: 'Topics' }).focus();
+  await key('Enter');
+  await row(page, 'read.me').waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await tabTo('read.me');
+  await key('Enter');
+  await page.getByRole('heading', { name: 'read.me' }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+
+  // A dialog keeps the focus, and gives it back.
+  await tabTo('Purge…');
+  await key('Enter');
+  await page.getByRole('dialog', { name: 'Purge read.me?' }).waitFor();
+  await key('Escape');
+  assert.equal((await focused(page)).name, 'Purge…');
+  await row(page, '{ "n": 3 }').waitFor();
+  await key('Enter');
+  await tabTo('Purge');
+  await key('Enter');
+  await page.getByText('No message is kept.').waitFor();
   assertClean(page, server);
   await page.context().close();
 });

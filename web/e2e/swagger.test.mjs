@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connect } from './lib/client.mjs';
 import { startServer } from './lib/server.mjs';
-import { assertClean, launch, openPage, screenshot } from './lib/browser.mjs';
+import { assertClean, launch, lines, openPage, screenshot } from './lib/browser.mjs';
 
 let server, browser;
 before(async () => {
@@ -39,7 +39,7 @@ test('"Try it out" publishes to a live subscriber', async () => {
   await live.getByText(message.id).first().waitFor();
   await screenshot(page, 'swagger', { fullPage: true });
   await page.getByRole('link', { name: '← Console' }).click();
-  await page.getByRole('log').waitFor();
+  await lines(page).waitFor();
   assertClean(page, server);
   await page.context().close();
   await subscriber.close();

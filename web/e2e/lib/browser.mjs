@@ -39,7 +39,7 @@ export async function launch(...args) {
 export async function openPage(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(Number(process.env.PATIENCE ?? 30_000));
   page.seen = { urls: [], console: [] };
   context.on('request', (request) => page.seen.urls.push(request.url()));
   page.on('websocket', (socket) => page.seen.urls.push(socket.url()));
@@ -48,11 +48,16 @@ export async function openPage(browser, options = {}) {
   return page;
 }
 
-/** assertClean wants that nothing came from elsewhere and that the browser's console stayed empty. */
-export function assertClean(page, server) {
+/**
+ * assertClean wants that nothing came from elsewhere and that the browser's console stayed empty, but for the statuses that
+ * are expected: the browser complains of each.
+ */
+export function assertClean(page, server, ...statuses) {
   const foreign = page.seen.urls.filter((url) => !/^(data|blob|about):/.test(url) && new URL(url).host !== server.address);
   assert.deepEqual(foreign, [], 'every request goes to the server itself');
-  assert.deepEqual(page.seen.console, [], 'the browser has nothing to complain about');
+  const expected = statuses.map((status) => `error: Failed to load resource: the server responded with a status of ${status} `);
+  const complaints = page.seen.console.filter((line) => !expected.some((beginning) => line.startsWith(beginning)));
+  assert.deepEqual(complaints, [], 'the browser has nothing to complain about');
 }
 
 export async function screenshot(page, name, options) {
@@ -71,28 +76,40 @@ const uuid = '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}';
 /** greeting waits for the nth pair of greeting lines, one for each connection, and answers the id in them. */
 export async function greeting(page, nth = 1) {
   await page.getByRole('status').filter({ hasText: /^Connected$/ }).waitFor();
-  const log = page.getByRole('log');
-  await log.getByText('Server message: Hi Client!', { exact: true }).nth(nth - 1).waitFor();
-  const hello = log.getByText(new RegExp(`^Server message: Hello Client ${uuid}$`)).nth(nth - 1);
+  await lines(page).getByText('Server message: Hi Client!', { exact: true }).nth(nth - 1).waitFor();
+  const hello = lines(page).getByText(new RegExp(`^Server message: Hello Client ${uuid}$`)).nth(nth - 1);
   return (await hello.textContent()).slice('Server message: Hello Client '.length);
 }
 
-/** subscribe does what a person does, and waits for the chip. */
-export async function subscribe(page, pattern) {
-  await page.getByLabel('Topic or pattern').fill(pattern);
+/** subscribe does what a person does, and waits for the chip. Several patterns have spaces between them. */
+export async function subscribe(page, patterns) {
+  await page.getByLabel('Topics or patterns').fill(patterns);
   await page.getByRole('button', { name: 'Subscribe', exact: true }).click();
-  await chip(page, pattern).waitFor();
+  await chip(page, patterns).waitFor();
 }
 
 /** publish does what a person does, and waits for the server's receipt. */
 export async function publish(page, topic, data) {
   await page.getByLabel('Topic', { exact: true }).fill(topic);
-  await page.getByLabel('Data').fill(data);
-  await page.getByRole('button', { name: 'Publish' }).click();
+  await page.getByLabel('Data', { exact: true }).fill(data);
+  await page.getByRole('button', { name: 'Publish', exact: true }).click();
   await page.getByText(`Published to ${topic} as `).waitFor();
 }
 
-export const chip = (page, pattern) => page.getByRole('button', { name: `Unsubscribe from ${pattern}`, exact: true });
+/** view goes to another part of the console. */
+export async function view(page, name) {
+  const link = page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name });
+  await link.click();
+  await link.and(page.locator('[aria-current="page"]')).waitFor();
+}
 
-/** logged is the part of a log line with exactly that text: the data of a message, or what a line says. */
-export const logged = (page, text) => page.getByRole('log').getByText(text, { exact: true });
+export const chip = (page, patterns) => page.getByRole('button', { name: `Unsubscribe from ${patterns}`, exact: true });
+
+/** lines is the list of messages, as far as it can be seen. */
+export const lines = (page) => page.getByRole('listbox', { name: 'Messages' });
+
+/** logged is the part of a line with exactly that text: the data of a message, or what a line says. */
+export const logged = (page, text) => lines(page).getByText(text, { exact: true });
+
+/** row is the row of a table that has this text. */
+export const row = (page, text) => page.getByRole('row').filter({ hasText: text });
