@@ -40,7 +40,7 @@ test('the five minutes of the README', async (t) => {
 
     await server.stop();
     await page.getByRole('status').filter({ hasText: 'Connection lost' }).waitFor();
-    server = await start(readme.block('sh', 'FANFARE_ENGINE=nats'));
+    server = await start(readme.block('sh', 'FANFARE_ENGINE=nats FANFARE_NATS_EMBEDDED=true make run'));
     await greeting(page, 2);
     await chip(page, 'news').waitFor();
     await server.publish('news', 'again');
