@@ -316,7 +316,7 @@ func TestResume(t *testing.T) {
 		server.message("live", "e-21")
 		server.caughtUp("e-21")
 		server.message("replay", "e-2", "e-3")
-		server.caughtUp("e-21")
+		server.caughtUp("e-22")
 		server.message("last", "e-4")
 		expect(t, live, "e-11", "e-21")
 		expect(t, replay, "e-1", "e-2", "e-3")
@@ -324,7 +324,7 @@ func TestResume(t *testing.T) {
 		for _, s := range []struct {
 			subscription *fanfare.Subscription
 			want         string
-		}{{live, "e-21"}, {replay, "e-21"}, {last, "e-4"}} {
+		}{{live, "e-22"}, {replay, "e-22"}, {last, "e-4"}} {
 			if cursor := s.subscription.Cursor(); cursor != s.want {
 				t.Errorf("the cursor of %v is %s, not %s", s.subscription.Topics(), cursor, s.want)
 			}
