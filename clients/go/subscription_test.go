@@ -332,6 +332,28 @@ func TestResume(t *testing.T) {
 	})
 }
 
+// TestCursorThatWasRead: what waits for the reader does not take the cursor back behind where it was.
+func TestCursorThatWasRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := subscribe(client, server, topics("a"), "e-0")
+		server.send(`{"type":"position","id":"e-50"}`)
+		synctest.Wait()
+		for range 2 {
+			if cursor := subscription.Cursor(); cursor != "e-50" {
+				t.Errorf("the cursor is %s", cursor)
+			}
+			server.message("a", "e-51")
+			synctest.Wait()
+		}
+		expect(t, subscription, "e-51")
+		if cursor := subscription.Cursor(); cursor != "e-51" {
+			t.Errorf("the cursor is %s, all read", cursor)
+		}
+	})
+}
+
 // TestLosses: each is told once, before the message that comes after it, and what is of another log counts as new.
 func TestLosses(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
