@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,6 +168,29 @@ func TestSilentServer(t *testing.T) {
 		if silence := time.Since(begun); silence < 110*time.Second || silence > 111*time.Second {
 			t.Errorf("given up after %v", silence)
 		}
+	})
+}
+
+// TestServerThatPings: a ping is a sign of life, and who pings often enough is not asked for another.
+func TestServerThatPings(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		f.connect(fanfare.Options{})
+		server := f.next()
+		begun := time.Now()
+		var pinging sync.WaitGroup
+		pinging.Go(func() {
+			for range 5 {
+				time.Sleep(20 * time.Second)
+				if err := server.conn.Ping(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		server.receive("ping") // by which the pongs are read, too
+		if asked := time.Since(begun); asked != 125*time.Second {
+			t.Errorf("asked after %v", asked)
+		}
+		pinging.Wait()
 	})
 }
 
