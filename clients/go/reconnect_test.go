@@ -292,6 +292,18 @@ func TestUnknownFrames(t *testing.T) {
 	})
 }
 
+// TestCloseIsTold: the server hears that the client has left of its own accord.
+func TestCloseIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		go client.Close()
+		if _, _, err := server.conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+			t.Error(err)
+		}
+	})
+}
+
 // TestCloseOfAStalledConnection: Close does not wait for a server that does not answer.
 func TestCloseOfAStalledConnection(t *testing.T) {
 	inBubble(t, func(_ *testing.T, f *fake) {
