@@ -3,12 +3,14 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +178,16 @@ func TestUnreachable(t *testing.T) {
 				t.Errorf("%v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestReason: what a system calls a connection that the other side has left is the same in a few words.
+func TestReason(t *testing.T) {
+	for _, err := range []error{syscall.ECONNRESET, syscall.EPIPE} {
+		u := &Unreachable{Err: fmt.Errorf("failed to write frame: %w", err)}
+		if reason := u.Reason(); reason != "connection reset" {
+			t.Errorf("%v is %q", err, reason)
+		}
 	}
 }
 
