@@ -297,6 +297,7 @@ func TestCloseIsTold(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
 		client := f.connect(fanfare.Options{})
 		server := f.next()
+		synctest.Wait() // until the client has read the welcome
 		go client.Close()
 		if _, _, err := server.conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
 			t.Error(err)
