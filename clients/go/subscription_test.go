@@ -220,6 +220,28 @@ func TestRefusedSubscribe(t *testing.T) {
 	})
 }
 
+// TestRefusedAgain: refusals of long ago do not make the pauses after new ones longer.
+func TestRefusedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := begin(t, client, topics("a"))
+		for range 5 {
+			server.refuse(server.receive("subscribe"), "rate_limited")
+		}
+		server.ack(server.receive("subscribe"), "e-0")
+		<-subscription
+		server.end()
+		server = f.next()
+		server.refuse(server.receive("subscribe"), "rate_limited")
+		refused := time.Now()
+		server.receive("subscribe")
+		if pause := time.Since(refused); pause > 2*time.Second {
+			t.Errorf("a pause of %v", pause)
+		}
+	})
+}
+
 // TestSubscribeToTooMuch: the server would close the connection for it.
 func TestSubscribeToTooMuch(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
