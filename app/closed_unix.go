@@ -27,9 +27,12 @@ func whenClosed(ctx context.Context, w io.Writer, do func()) {
 		if err != nil && err != unix.EINTR {
 			return
 		}
-		if n > 0 {
-			do()
-			return
+		if n <= 0 {
+			continue
 		}
+		if descriptor[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
+			do()
+		}
+		return // or it is nothing that can be looked at: a terminal, of some systems
 	}
 }

@@ -80,7 +80,7 @@ func readLine(r io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxCredentialLine))
 	line := strings.TrimSpace(string(text))
 	if err == nil && strings.Contains(line, "\n") {
-		err = errors.New("standard input has more than one line")
+		err = errors.New("there is more than one line")
 	}
 	return line, err
 }

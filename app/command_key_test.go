@@ -24,7 +24,7 @@ func TestKeyHash(t *testing.T) {
 		"nothing":        {status: exitError, stderr: "the key is empty\n"},
 		"an empty line":  {stdin: "\n", status: exitError, stderr: "the key is empty\n"},
 		"short":          {stdin: key[:19], status: exitError, stderr: "the key has 19 characters: want 20 or more, since a short one can be guessed from its hash\n"},
-		"two lines":      {stdin: key + "\n" + key + "\n", status: exitError, stderr: "standard input has more than one line\n"},
+		"two lines":      {stdin: key + "\n" + key + "\n", status: exitError, stderr: "there is more than one line\n"},
 		"a passphrase":   {stdin: "abcdefghij klmnopqrst\n", status: exitError, stderr: "a key is sent in a header: want ASCII without spaces and control characters\n"},
 		"without end":    {stdin: strings.Repeat(key, 10000), status: exitError, stderr: "the key has 65536 characters: want 8192 at most\n"},
 		"an argument": {

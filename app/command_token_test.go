@@ -364,7 +364,7 @@ It may not list, purge and disconnect: that takes admin.
 		"no JWT":            {config: keysAlone, status: exitError, stdout: "TOKEN\n" + nobody, stderr: "nothing can be verified"},
 		"no authentication": {config: nothing, status: exitError, stdout: "TOKEN\n" + nobody, stderr: "nothing can be verified"},
 		"nothing":           {text: func(string) string { return "\n" }, status: exitError, stderr: "there is no token on standard input"},
-		"two lines":         {text: func(s string) string { return s + "\n" + s }, status: exitError, stderr: "standard input has more than one line"},
+		"two lines":         {text: func(s string) string { return s + "\n" + s }, status: exitError, stderr: "there is more than one line"},
 		"without end": {
 			text: func(s string) string { return strings.Repeat(s, 1000) }, status: exitError,
 			stdout: "REFUSED",

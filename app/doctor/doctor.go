@@ -130,7 +130,7 @@ func adviceFor(r *remote.Refusal) string {
 
 // within bounds a step.
 func (e *examination) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, e.Patience, &remote.Unreachable{Server: e.Server.URL, Err: context.DeadlineExceeded})
+	return e.Server.Within(ctx, e.Patience)
 }
 
 // inMilliseconds is how long something has taken, for people.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,9 +19,6 @@ const (
 	// MaxBatchSize bounds about their bytes: so much goes through most proxies, and over a slow line in time. One that
 	// is larger goes alone.
 	MaxBatchSize = 512 << 10
-
-	// soleAttempt is how long an attempt may take that is the only one.
-	soleAttempt = 30 * time.Second
 )
 
 // Message is to be published.
@@ -112,11 +108,7 @@ type result struct {
 
 // send sends one request, and gives what became of the first messages; the error is about the next.
 func (p *Publisher) send(ctx context.Context, messages []Message) ([]result, error) {
-	limit := soleAttempt
-	if p.Retry.Timeout > 0 {
-		limit = p.Retry.Timeout / 2 // one that hangs leaves time for another
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, &Unreachable{Server: p.Server.URL, Err: context.DeadlineExceeded})
+	ctx, cancel := p.Server.Within(ctx, p.Retry.attempt())
 	defer cancel()
 	if len(messages) == 1 {
 		return p.sendOne(ctx, messages[0])

@@ -16,6 +16,8 @@ const (
 	longestPause = 2 * time.Second
 	// ratePause is how long to wait when it was too fast and nobody says for how long.
 	ratePause = time.Second
+	// soleAttempt is how long an attempt may take that is the only one.
+	soleAttempt = 30 * time.Second
 )
 
 // Retry is trying again where that may help.
@@ -33,6 +35,14 @@ type Retry struct {
 // succeed begins anew: something got through.
 func (r *Retry) succeed() {
 	r.begin, r.pause = time.Now(), firstPause
+}
+
+// attempt is how long one attempt may take: one that hangs leaves time for another.
+func (r *Retry) attempt() time.Duration {
+	if r.Timeout == 0 {
+		return soleAttempt
+	}
+	return r.Timeout / 2
 }
 
 // wait returns when it is time to try again after an error, or gives that error if it is final.
@@ -56,7 +66,9 @@ func (r *Retry) wait(ctx context.Context, err error) error {
 // Await returns when a Fanfare answers.
 func (s *Server) Await(ctx context.Context, r Retry) error {
 	for r.succeed(); ; {
-		_, _, err := s.Greet(ctx)
+		attempt, cancel := s.Within(ctx, r.attempt())
+		_, _, err := s.Greet(attempt)
+		cancel()
 		if err == nil {
 			return nil
 		}

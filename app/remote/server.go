@@ -128,9 +128,19 @@ func (s *Server) Send(ctx context.Context, r Request) (*http.Response, error) {
 	return response, nil
 }
 
+// Within bounds what the server is asked for: when the time is over, it is an *Unreachable.
+func (s *Server) Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, limit, &Unreachable{Server: s.URL, Err: context.DeadlineExceeded})
+}
+
 // Do sends a request and decodes the answer into a value, unless that is nil. Its error is that of Send, or
-// a *Refusal.
+// a *Refusal. The context bounds the wait, which is 30 s if it has no deadline.
 func (s *Server) Do(ctx context.Context, r Request, into any) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = s.Within(ctx, soleAttempt)
+		defer cancel()
+	}
 	response, err := s.Send(ctx, r)
 	if err != nil {
 		return err

@@ -3,13 +3,17 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -177,6 +181,16 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestReason: what a system calls a connection that the other side has left is the same in a few words.
+func TestReason(t *testing.T) {
+	for _, err := range []error{syscall.ECONNRESET, syscall.EPIPE} {
+		u := &Unreachable{Err: fmt.Errorf("failed to write frame: %w", err)}
+		if reason := u.Reason(); reason != "connection reset" {
+			t.Errorf("%v is %q", err, reason)
+		}
+	}
+}
+
 // TestContextEnds: who is not waited for any more is no server that cannot be reached.
 func TestContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -187,6 +201,54 @@ func TestContextEnds(t *testing.T) {
 	defer fake.Close()
 	if err := anonymous(t, fake.URL).Do(ctx, Request{Method: http.MethodGet}, nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// mute is a server that takes requests, and never answers.
+type mute struct{ requests int }
+
+func (m *mute) RoundTrip(r *http.Request) (*http.Response, error) {
+	m.requests++
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestMuteServer: a server that says nothing is not waited for without end, and there is time for another attempt.
+func TestMuteServer(t *testing.T) {
+	await := func(timeout time.Duration) func(context.Context, *Server) error {
+		return func(ctx context.Context, s *Server) error {
+			return s.Await(ctx, Retry{Timeout: timeout, Trouble: func(error, time.Duration) {}})
+		}
+	}
+	tests := map[string]struct {
+		ask      func(context.Context, *Server) error
+		requests int
+		after    time.Duration
+	}{
+		"a request": {func(ctx context.Context, s *Server) error {
+			return s.Do(ctx, Request{Method: http.MethodGet}, nil)
+		}, 1, 30 * time.Second},
+		"await":         {await(10 * time.Second), 2, 10 * time.Second},
+		"await at once": {await(0), 1, 30 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stuck := time.AfterFunc(time.Hour, func() { panic("it is waited for without end") })
+				defer stuck.Stop()
+				begin := time.Now()
+				m := &mute{}
+				server := anonymous(t, "http://localhost")
+				server.Client = NewClient(m)
+				err := tt.ask(t.Context(), server)
+				if _, ok := errors.AsType[*Unreachable](err); !ok || !strings.Contains(err.Error(), "no answer in time") {
+					t.Error(err)
+				}
+				if took := time.Since(begin).Round(time.Second); took != tt.after || m.requests != tt.requests {
+					t.Errorf("%d requests in %v", m.requests, took)
+				}
+			})
+		})
 	}
 }
 

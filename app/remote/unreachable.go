@@ -42,7 +42,7 @@ func (u *Unreachable) Reason() string {
 	switch {
 	case errors.Is(u.Err, syscall.ECONNREFUSED):
 		return "connection refused"
-	case errors.Is(u.Err, syscall.ECONNRESET):
+	case errors.Is(u.Err, syscall.ECONNRESET), errors.Is(u.Err, syscall.EPIPE):
 		return "connection reset"
 	case errors.As(u.Err, &dns) && dns.IsNotFound:
 		return "there is no host " + u.Server.Hostname()

@@ -81,7 +81,6 @@ func (c *Client) dial(token string) (*connection, error) {
 		return nil, fmt.Errorf("fanfare: the server cannot be reached: %w", err)
 	}
 	conn.socket = socket
-	socket.SetReadLimit(maxFrame)
 	f, err := conn.read(ctx)
 	if err == nil && f.Type != "welcome" && f.Type != "error" {
 		err = errors.New("fanfare: the server does not begin with a welcome")

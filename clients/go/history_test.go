@@ -2,6 +2,7 @@ package fanfare_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -14,8 +15,9 @@ import (
 	fanfare "fanfare/clients/go"
 )
 
-// TestHistories lives through random histories with a real server: subscriptions that overlap, begin anywhere, are slow and
-// end at any time, while the connection is cut. FANFARE_REAL_HISTORIES is for more of them.
+// TestHistories lives through random histories with a real server: subscriptions that overlap, begin anywhere, are slow,
+// are given up, end at any time, and go on from their cursor, while the connection is cut. FANFARE_REAL_HISTORIES is for
+// more of them.
 func TestHistories(t *testing.T) {
 	count := 6
 	if text := os.Getenv("FANFARE_REAL_HISTORIES"); text != "" {
@@ -58,9 +60,10 @@ type reading struct {
 	// idle has the reader rest after the first message, until it is closed; nil does not.
 	idle <-chan struct{}
 
-	// Owned by its goroutine, until that is over.
-	got []int
-	err error
+	// over is closed when its goroutine is over, which owns the rest until then.
+	over chan struct{}
+	got  []int
+	err  error
 }
 
 // everywhere has topics such that each pattern of a history matches some.
@@ -105,8 +108,10 @@ func (h *history) run() {
 			h.publish(everywhere()[h.random.IntN(5)], 1)
 		case n < 90:
 			h.subscribe()
-		case n < 98:
+		case n < 96:
 			h.unsubscribe()
+		case n < 98:
+			h.giveUp()
 		default:
 			h.way.Cut()
 		}
@@ -140,7 +145,7 @@ func (h *history) subscribe() {
 		patterns = append(patterns, "a.>")
 	}
 	r := &reading{patterns: patterns, from: len(h.ids)}
-	options := fanfare.SubscribeOptions{Topics: patterns, Buffer: 1 + h.random.IntN(20)}
+	options := fanfare.SubscribeOptions{Topics: patterns}
 	switch begin := h.random.IntN(4); {
 	case begin == 0:
 		options.Since, r.from = "all", 0
@@ -151,17 +156,46 @@ func (h *history) subscribe() {
 	if h.random.IntN(3) == 0 {
 		r.idle = h.all
 	}
-	for _, other := range h.open { // a pattern can be had once
-		if slices.ContainsFunc(other.subscription.Topics(), func(p string) bool { return slices.Contains(options.Topics, p) }) {
-			return
-		}
+	if !h.has(patterns) {
+		h.begin(r, options)
 	}
+}
+
+// has tells whether one of the patterns is taken: it can be had once.
+func (h *history) has(patterns []string) bool {
+	return slices.ContainsFunc(h.open, func(r *reading) bool {
+		return slices.ContainsFunc(r.patterns, func(p string) bool { return slices.Contains(patterns, p) })
+	})
+}
+
+func (h *history) begin(r *reading, options fanfare.SubscribeOptions) {
+	options.Buffer = 1 + h.random.IntN(20)
 	var err error
 	if r.subscription, err = h.client.Subscribe(h.t.Context(), options); err != nil {
 		h.t.Fatal(err)
 	}
 	h.open = append(h.open, r)
-	h.working.Go(func() { r.err = r.read() })
+	r.over = make(chan struct{})
+	h.working.Go(func() {
+		defer close(r.over)
+		r.err = r.read()
+	})
+}
+
+// giveUp begins a subscription that is not waited for, or not for long. Whatever becomes of it is over at once.
+func (h *history) giveUp() {
+	if h.has([]string{"a.*"}) {
+		return
+	}
+	ctx, cancel := context.WithCancel(h.t.Context())
+	go cancel()
+	s, err := h.client.Subscribe(ctx, fanfare.SubscribeOptions{Topics: []string{"a.*"}, Since: "all"})
+	switch {
+	case err == nil:
+		s.Close()
+	case !errors.Is(err, context.Canceled):
+		h.t.Error(err)
+	}
 }
 
 func (h *history) unsubscribe() {
@@ -169,9 +203,22 @@ func (h *history) unsubscribe() {
 		return
 	}
 	i := h.random.IntN(len(h.open))
-	h.open[i].subscription.Close()
-	h.closed = append(h.closed, h.open[i])
+	r := h.open[i]
+	r.subscription.Close()
+	h.closed = append(h.closed, r)
 	h.open = slices.Delete(h.open, i, i+1)
+	if r.idle != nil || h.random.IntN(2) == 0 {
+		return
+	}
+	<-r.over
+	if r.err != nil {
+		return // compare tells
+	}
+	again := &reading{patterns: r.patterns, from: r.from}
+	if len(r.got) > 0 {
+		again.from = r.got[len(r.got)-1] + 1
+	}
+	h.begin(again, fanfare.SubscribeOptions{Topics: r.patterns, Since: r.subscription.Cursor()})
 }
 
 // read reads to the last message that there will be, or until the subscription is closed.

@@ -17,7 +17,7 @@ type Options struct {
 
 	// TokenSource gets a token whenever one is needed: for each connection, and to renew a JWT before it
 	// expires. It is asked again if it fails, and once more if the server refuses what it gave; refused again,
-	// the client ends. Its context ends with the client. Not together with Token. Default: none.
+	// the client ends. Its context ends after 30 s, or with the client. Not together with Token. Default: none.
 	TokenSource func(ctx context.Context) (string, error)
 
 	// HTTPClient makes the WebSocket handshakes; its transport has the proxy, the certificates, the addresses. It

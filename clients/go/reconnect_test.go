@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,6 +171,29 @@ func TestSilentServer(t *testing.T) {
 	})
 }
 
+// TestServerThatPings: a ping is a sign of life, and who pings often enough is not asked for another.
+func TestServerThatPings(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		f.connect(fanfare.Options{})
+		server := f.next()
+		begun := time.Now()
+		var pinging sync.WaitGroup
+		pinging.Go(func() {
+			for range 5 {
+				time.Sleep(20 * time.Second)
+				if err := server.conn.Ping(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		server.receive("ping") // by which the pongs are read, too
+		if asked := time.Since(begun); asked != 125*time.Second {
+			t.Errorf("asked after %v", asked)
+		}
+		pinging.Wait()
+	})
+}
+
 // TestLongFrame: a frame that takes long, over a slow network, is a sign of life all the time.
 func TestLongFrame(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
@@ -268,13 +292,30 @@ func TestUnknownFrames(t *testing.T) {
 	})
 }
 
-// TestCloseOfAStalledConnection: Close does not wait for a server that does not answer.
+// TestCloseIsTold: the server hears that the client has left of its own accord.
+func TestCloseIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		synctest.Wait() // until the client has read the welcome
+		go client.Close()
+		if _, _, err := server.conn.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+			t.Error(err)
+		}
+	})
+}
+
+// TestCloseOfAStalledConnection: Close does not wait for long for a server that does not answer.
 func TestCloseOfAStalledConnection(t *testing.T) {
-	inBubble(t, func(_ *testing.T, f *fake) {
+	inBubble(t, func(t *testing.T, f *fake) {
 		client := f.connect(fanfare.Options{})
 		f.next()
 		synctest.Wait()
+		begun := time.Now()
 		client.Close() // the server reads nothing, so the close frame goes nowhere
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
 	})
 }
 

@@ -278,6 +278,9 @@ func TestReplayThatLosesItsPatterns(t *testing.T) {
 		r.acknowledged(route, at(0))
 	}
 	r.lose(first, "a")
+	if got := r.recipients("a", at(1)); got != nil {
+		t.Errorf("of nobody: %v", got)
+	}
 	if got := r.recipients("b", at(1)); len(got) != 1 || got[0] != first {
 		t.Errorf("of the first, with what is left to it: %v", got)
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/coder/websocket"
 )
 
+// tokenTime is how long a source of tokens may take.
+const tokenTime = 30 * time.Second
+
 // steady is how long a connection lasts that proves that the server is well. One that brought a message or an
 // answer proves it, too.
 const steady = 5 * time.Second
@@ -99,6 +102,8 @@ func (c *Client) token(ctx context.Context) (string, error) {
 	if c.options.TokenSource == nil {
 		return c.options.Token, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, tokenTime)
+	defer cancel()
 	return c.options.TokenSource(ctx)
 }
 

@@ -147,7 +147,8 @@ func (s *Subscription) Cursor() string {
 	if c.conn != nil {
 		s.moveLocked(c.conn)
 	}
-	return s.since
+	s.read = s.since // or what comes next would take it back
+	return s.read
 }
 
 // Close ends the subscription. Nothing is read from it any more.

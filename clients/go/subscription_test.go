@@ -220,6 +220,28 @@ func TestRefusedSubscribe(t *testing.T) {
 	})
 }
 
+// TestRefusedAgain: refusals of long ago do not make the pauses after new ones longer.
+func TestRefusedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := begin(t, client, topics("a"))
+		for range 5 {
+			server.refuse(server.receive("subscribe"), "rate_limited")
+		}
+		server.ack(server.receive("subscribe"), "e-0")
+		<-subscription
+		server.end()
+		server = f.next()
+		server.refuse(server.receive("subscribe"), "rate_limited")
+		refused := time.Now()
+		server.receive("subscribe")
+		if pause := time.Since(refused); pause > 2*time.Second {
+			t.Errorf("a pause of %v", pause)
+		}
+	})
+}
+
 // TestSubscribeToTooMuch: the server would close the connection for it.
 func TestSubscribeToTooMuch(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {
@@ -282,6 +304,23 @@ func TestForbiddenPattern(t *testing.T) {
 	})
 }
 
+// TestUnsubscribeThatWouldEndANewOne: it is not sent again while its pattern is asked for anew.
+func TestUnsubscribeThatWouldEndANewOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscribe(client, server, topics("a"), "e-0").Close()
+		server.refuse(server.receive("unsubscribe"), "rate_limited")
+		anew := begin(t, client, topics("a"))
+		asked := server.receive("subscribe")
+		time.Sleep(10 * time.Second) // in which it would have been sent again
+		server.ack(asked, "e-0")
+		server.receive("ping")
+		server.message("a", "e-1")
+		expect(t, <-anew, "e-1")
+	})
+}
+
 // TestResume: each subscription goes on from where it was: a live one from the last that was seen of the log, one in a
 // replay from what that has brought, and one that was not answered from what it asked for.
 func TestResume(t *testing.T) {
@@ -316,7 +355,7 @@ func TestResume(t *testing.T) {
 		server.message("live", "e-21")
 		server.caughtUp("e-21")
 		server.message("replay", "e-2", "e-3")
-		server.caughtUp("e-21")
+		server.caughtUp("e-22")
 		server.message("last", "e-4")
 		expect(t, live, "e-11", "e-21")
 		expect(t, replay, "e-1", "e-2", "e-3")
@@ -324,10 +363,32 @@ func TestResume(t *testing.T) {
 		for _, s := range []struct {
 			subscription *fanfare.Subscription
 			want         string
-		}{{live, "e-21"}, {replay, "e-21"}, {last, "e-4"}} {
+		}{{live, "e-22"}, {replay, "e-22"}, {last, "e-4"}} {
 			if cursor := s.subscription.Cursor(); cursor != s.want {
 				t.Errorf("the cursor of %v is %s, not %s", s.subscription.Topics(), cursor, s.want)
 			}
+		}
+	})
+}
+
+// TestCursorThatWasRead: what waits for the reader does not take the cursor back behind where it was.
+func TestCursorThatWasRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := subscribe(client, server, topics("a"), "e-0")
+		server.send(`{"type":"position","id":"e-50"}`)
+		synctest.Wait()
+		for range 2 {
+			if cursor := subscription.Cursor(); cursor != "e-50" {
+				t.Errorf("the cursor is %s", cursor)
+			}
+			server.message("a", "e-51")
+			synctest.Wait()
+		}
+		expect(t, subscription, "e-51")
+		if cursor := subscription.Cursor(); cursor != "e-51" {
+			t.Errorf("the cursor is %s, all read", cursor)
 		}
 	})
 }

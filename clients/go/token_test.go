@@ -120,6 +120,27 @@ func TestTokenSourceThatFails(t *testing.T) {
 	})
 }
 
+// TestTokenSourceThatHangs: it is given up and asked again, for a connection and for a renewal.
+func TestTokenSourceThatHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		asked := 0
+		f.connect(fanfare.Options{TokenSource: func(ctx context.Context) (string, error) {
+			if asked++; asked%2 == 1 {
+				<-ctx.Done()
+				return "", ctx.Err()
+			}
+			return lasting(100 * time.Second), nil
+		}})
+		server := f.next()
+		for range 2 {
+			server.ack(server.afterPings(), "")
+		}
+		if asked != 4 {
+			t.Errorf("the source was asked %d times", asked)
+		}
+	})
+}
+
 // TestRenewal: the new token is sent when three quarters of the old one's life are over, on the same connection, also
 // if the source fails at first.
 func TestRenewal(t *testing.T) {
