@@ -289,7 +289,7 @@ class Interest {
     this.#isBehind = this.hasReplay;
     this.#options = options;
     this.#hooks = hooks;
-    this.inbox = new Inbox(options, (topic) => this.patternOf(topic), (id) => this.#taken(id));
+    this.inbox = new Inbox(options, topics, (id) => this.#taken(id));
     this.ready = new Promise((resolve, reject) => { this.#becomeReady = resolve; this.#failReady = reject; });
     this.ready.catch(() => {}); // who does not wait for it is told otherwise
     options.signal?.addEventListener('abort', this.#end);
@@ -305,12 +305,7 @@ class Interest {
 
   get cursor() {
     if (!this.#isAcknowledged) return undefined;
-    return this.inbox.size ? this.#behind : this.start.since;
-  }
-
-  /** The first pattern that the topic matches, if any does. */
-  patternOf(topic) {
-    return this.topics.find((pattern) => pattern === topic || matches(pattern, topic));
+    return this.inbox.isEmpty ? this.start.since : this.#behind;
   }
 
   // What comes from the link.
@@ -326,7 +321,7 @@ class Interest {
   give(message, isLive) {
     if (!isAfter(message.id, this.#given)) return;
     const { start } = this;
-    if (!this.inbox.size) this.#behind = start.since;
+    if (this.inbox.isEmpty) this.#behind = start.since;
     this.start = { since: message.id }; // first, so that the reader sees it as its cursor
     if (this.inbox.put(message, isLive)) {
       this.#given = message.id;
@@ -345,10 +340,11 @@ class Interest {
   notice({ code, topic, count }) {
     if (code === 'gap') this.#lost([topic], code);
     if (code === 'dropped') this.inbox.tell(this.#options.onDropped, { topic, count });
+    if (code === 'forbidden') this.end(new FanfareError(code, `the token does not allow ${topic}`));
   }
 
   presence(event) {
-    if (this.#options.presence && this.patternOf(event.topic)) call(this.#options.onPresence, event);
+    if (this.#options.presence && patternOf(event.topic, this.topics)) call(this.#options.onPresence, event);
   }
 
   end(error) {
@@ -399,21 +395,21 @@ class Interest {
 class Inbox {
   #options;
   #limit;
-  #patternOf;
+  #topics;
   #taken;
   #entries = []; // { message } or { tell, detail }
   #size = 0;
   #readers = []; // who waits for a message, when there is none
   #end; // { error }
 
-  constructor(options, patternOf, taken) {
+  constructor(options, topics, taken) {
     this.#options = options;
     this.#limit = Math.max(1, options.buffer ?? defaultBuffer);
-    this.#patternOf = patternOf;
+    this.#topics = topics;
     this.#taken = taken;
   }
 
-  get size() { return this.#size; }
+  get isEmpty() { return !this.#entries.length; }
 
   get isRoomy() { return this.#size <= this.#limit / 2; }
 
@@ -421,10 +417,6 @@ class Inbox {
   put(message, isLive) {
     if (this.#options.onMessage) {
       call(this.#options.onMessage, message);
-      return true;
-    }
-    if (this.#readers.length) {
-      this.#readers.shift().resolve({ done: false, value: message });
       return true;
     }
     const overflow = isLive && this.#options.overflow;
@@ -439,13 +431,14 @@ class Inbox {
     }
     this.#entries.push({ message });
     this.#size++;
+    this.#readers.shift()?.(this.next());
     return true;
   }
 
   /** Tells the reader something, when it has had what came before. */
   tell(tell, detail) {
-    if (this.#entries.length) this.#entries.push({ tell, detail });
-    else call(tell, detail);
+    if (this.isEmpty) call(tell, detail);
+    else this.#entries.push({ tell, detail });
   }
 
   async next() {
@@ -458,7 +451,7 @@ class Inbox {
       this.#taken(entry.message.id);
       return { done: false, value: entry.message };
     }
-    if (!this.#end) return new Promise((resolve, reject) => { this.#readers.push({ resolve, reject }); });
+    if (!this.#end) return new Promise((resolve) => { this.#readers.push(resolve); });
     const { error } = this.#end;
     this.#end = {};
     if (error) throw error;
@@ -472,14 +465,14 @@ class Inbox {
       this.#size = 0;
     }
     this.#end = { error };
-    for (const { resolve, reject } of this.#readers.splice(0)) this.next().then(resolve, reject);
+    for (const reader of this.#readers.splice(0)) reader(this.next());
   }
 
   /** What was dropped is told where it was missing: at the head. */
   #dropOldest() {
     const [{ message }] = this.#entries.splice(this.#entries.findIndex((entry) => entry.message), 1);
     this.#size--;
-    const topic = this.#patternOf(message.topic);
+    const topic = patternOf(message.topic, this.#topics);
     const [head] = this.#entries;
     if (head?.tell === this.#options.onDropped && head.detail?.topic === topic) head.detail.count++;
     else this.#entries.unshift({ tell: this.#options.onDropped, detail: { topic, count: 1 } });
@@ -602,15 +595,17 @@ class WebSocketLink extends Link {
     });
   }
 
-  /** What still comes of the feed, until the answer, is for nobody. */
+  /**
+   * What still comes of the feed, until the answers, is for nobody. Each pattern is left by itself, for the server may have
+   * ended one of them meanwhile, and what is sent later would end what is asked for anew.
+   */
   unsubscribe(feed) {
-    const topics = [...feed.patterns];
-    if (!topics.length) return;
-    this.#ask({ action: 'unsubscribe', topics }, (error) => {
-      if (error && error.code !== 'not_found') this.breakOff(error.message);
-      else if (error && feed.patterns.size < topics.length) this.unsubscribe(feed); // the server ended one meanwhile
-      else this.#forget(feed);
-    });
+    for (const topic of feed.patterns) {
+      this.#ask({ action: 'unsubscribe', topic }, (error) => {
+        if (error && error.code !== 'not_found') this.breakOff(error.message);
+        else this.#lose(feed, topic);
+      });
+    }
   }
 
   publish(question) {
@@ -680,7 +675,7 @@ class WebSocketLink extends Link {
   #message(frame) {
     const message = messageOf(frame);
     const isNew = isAfter(message.id, this.#highest);
-    const live = isNew ? [...this.feeds].filter((feed) => feed.isLive && feed.interest.patternOf(message.topic)) : [];
+    const live = isNew ? [...this.feeds].filter((feed) => feed.isLive && patternOf(message.topic, [...feed.patterns])) : [];
     for (const feed of live.length ? live : this.#replays.slice(0, 1)) {
       this.isProven = true;
       feed.give(message);
@@ -708,18 +703,15 @@ class WebSocketLink extends Link {
   #notice(notice) {
     const { code, topic } = notice;
     const feed = [...this.feeds].find(({ patterns }) => patterns.has(topic));
-    if (feed && code === 'forbidden') this.#forbidden(feed, topic);
-    else if (feed?.isCurrent) feed.interest.notice(notice);
+    if (!feed) return;
+    if (code === 'forbidden') this.#lose(feed, topic); // a new token does not allow it
+    if (feed.isCurrent) feed.interest.notice(notice);
   }
 
-  /** The server has ended one of the patterns, since a new token does not allow it. So the subscription ends. */
-  #forbidden(feed, topic) {
+  /** The server has ended one of the patterns. What comes behind the last one, of a replay, is of the next. */
+  #lose(feed, topic) {
     feed.patterns.delete(topic);
-    if (!feed.patterns.size) this.#forget(feed); // what comes now of a replay is of the next
-    if (feed.isCurrent) feed.interest.end(new FanfareError('forbidden', `the token does not allow ${topic}`));
-  }
-
-  #forget(feed) {
+    if (feed.patterns.size) return;
     this.feeds.delete(feed);
     this.#replays = this.#replays.filter((other) => other !== feed);
   }
@@ -981,12 +973,14 @@ function messageOf({ type, ...message }) {
   return message;
 }
 
-/** Whether the topic matches the pattern. */
-function matches(pattern, topic) {
-  const tokens = pattern.split('.');
-  const last = tokens.length - 1;
+/** The first of the patterns that the topic matches, if any does. */
+function patternOf(topic, patterns) {
   const names = topic.split('.');
-  return names.length > last && names.every((name, i) => tokens[i] === name || tokens[i] === '*' || tokens[Math.min(i, last)] === '>');
+  return patterns.find((pattern) => {
+    const tokens = pattern.split('.');
+    const last = tokens.length - 1;
+    return names.length > last && names.every((name, i) => tokens[i] === name || tokens[i] === '*' || tokens[Math.min(i, last)] === '>');
+  });
 }
 
 /** When a token expires, in milliseconds; NaN if it does not say so, as an API key does not. */
