@@ -52,7 +52,7 @@ export class Client extends EventTarget {
   #interests = new Set();
   #questions = new Set(); // what has no answer yet, in its order
   #refusals = 0; // of tokens, in a row
-  #renewal; // the timer
+  #renewal; // the timer: until a new token is due, or is given up
   #goOn = () => {}; // ends the pause between two attempts
 
   constructor(url, options = {}) {
@@ -191,9 +191,15 @@ export class Client extends EventTarget {
 
   // Tokens
 
+  /** A function that never answers must not keep the client from trying again. */
   async #token() {
     const { token } = this.#options;
-    return typeof token === 'function' ? token() : token;
+    if (typeof token !== 'function') return token;
+    return new Promise((resolve, reject) => {
+      clearTimeout(this.#renewal);
+      this.#renewal = setTimeout(reject, heartbeat, 'it takes too long');
+      new Promise((give) => { give(token()); }).then(resolve, reject);
+    });
   }
 
   #renewBefore(token, least = 0) {
@@ -555,8 +561,8 @@ class WebSocketLink extends Link {
   #answers = new Map(); // what to do with an answer, by ref
   #replays = []; // the feeds whose replay is still to come, in their order: the first is under way
   #highest; // the highest id seen here
+  #interval; // of the server's signs of life
   #timer;
-  #heardAt;
 
   constructor(base, options, ...rest) {
     super(base, options, ...rest);
@@ -640,7 +646,7 @@ class WebSocketLink extends Link {
 
   #read(text) {
     if (this.isOver) return;
-    this.#heardAt = Date.now();
+    if (this.hasBegun) this.#watch();
     let frame;
     try {
       frame = this.parse(text);
@@ -667,7 +673,8 @@ class WebSocketLink extends Link {
     this.id = frame.client_id;
     this.#limits = frame.limits ?? {};
     this.works = true;
-    this.#watch(frame.ping_interval * 1_000 || heartbeat);
+    this.#interval = frame.ping_interval * 1_000 || heartbeat;
+    this.#watch();
     this.begin();
   }
 
@@ -722,20 +729,13 @@ class WebSocketLink extends Link {
     }
   }
 
-  /** When nothing was heard for the interval it asks, and without an answer it gives up. */
-  #watch(interval) {
-    const quiet = () => Date.now() - this.#heardAt;
-    const again = (time, then) => {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(then, time);
-    };
-    const look = () => {
-      if (quiet() < interval) return again(interval - quiet(), look);
+  /** Something was heard. When nothing more is for the interval it asks, and without an answer it gives up. */
+  #watch() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       this.#socket.send('{"action":"ping"}');
-      const askedAt = Date.now();
-      again(patience, () => (this.#heardAt < askedAt ? this.breakOff('it is silent') : look()));
-    };
-    again(interval, look);
+      this.#timer = setTimeout(() => this.breakOff('it is silent'), patience);
+    }, this.#interval);
   }
 
   hangUp() {
@@ -804,7 +804,7 @@ class EventsLink extends Link {
   /** Is there a server, and does it know the token? With a topic the answer is 200, for what that is worth. */
   async #knock() {
     const [interest] = this.client.interests;
-    const response = await this.#fetch(`events?${topicsOf(interest?.topics ?? [])}`, { method: 'HEAD' });
+    const response = await this.#fetch(`events?${topicsOf(interest?.topics ?? [])}`, { method: 'HEAD', time: patience });
     const status = response?.status;
     if (status === 401) return this.end(unauthorized, 'the token was refused');
     if (![200, 400, 403, 409].includes(status)) return this.breakOff(`HTTP status ${status}`);
@@ -896,12 +896,12 @@ class EventsLink extends Link {
   }
 
   /** Resolves to nothing if the request was given up, or the link has ended. */
-  async #fetch(path, { headers, signal = this.#over.signal, ...request } = {}) {
+  async #fetch(path, { headers, signal = this.#over.signal, time, ...request } = {}) {
     if (this.isOver) return undefined;
     headers = new Headers(headers); // throws if the key of a publish cannot be in there
     try {
       if (this.token) headers.set('Authorization', `Bearer ${this.token}`);
-      return await this.#soon(fetch(new URL(path, this.base), { ...request, headers, signal, cache: 'no-store' }));
+      return await this.#soon(fetch(new URL(path, this.base), { ...request, headers, signal, cache: 'no-store' }), time);
     } catch (error) {
       if (!signal.aborted) this.breakOff(error.cause?.message ?? error.message);
       return undefined;
@@ -909,8 +909,8 @@ class EventsLink extends Link {
   }
 
   /** Breaks off if this takes so long that nobody can be there. */
-  #soon(promise) {
-    const timer = setTimeout(() => this.breakOff('it is silent'), heartbeat + patience);
+  #soon(promise, time = heartbeat + patience) {
+    const timer = setTimeout(() => this.breakOff('it is silent'), time);
     return promise.finally(() => clearTimeout(timer));
   }
 

@@ -51,6 +51,17 @@ test('a stream for each subscription', async (t) => {
   await assert.rejects(watching.ready, { code: 'unsupported' });
 });
 
+test('a server that accepts and says nothing is given up as soon as over a WebSocket', async (t) => {
+  const { requests, client } = begin(t);
+  const ends = [];
+  client.addEventListener('disconnected', ({ detail }) => ends.push(detail.reason));
+  const knock = await requests.next();
+  await pass(t, 9_999);
+  assert.equal(knock.signal.aborted, false);
+  await pass(t, 1);
+  assert.deepEqual([knock.signal.aborted, ends], [true, ['it is silent']]);
+});
+
 test('events come in pieces of any size', async (t) => {
   const { stream, got, subscription } = await listening(t);
   const bytes = new TextEncoder().encode(`: \n\n${ack('e-1')}${message('e-2', 'a', '€uro: \u2028 ')}id: e-9\n\n${event({ type: 'of another time' })}`);

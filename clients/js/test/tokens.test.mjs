@@ -215,3 +215,18 @@ test('a replay that ends since its pattern is forbidden does not take what is of
   socket.message('e-1', 'news');
   assert.deepEqual(got, ['e-1']);
 });
+
+test('a token function that never answers is asked again', async (t) => {
+  const asked = [];
+  const { network, client } = begin(t, () => new Promise((give) => { asked.push(give); }));
+  const disconnected = told(client, 'disconnected');
+  await pass(t, 25_000);
+  assert.match((await disconnected).reason, /no token: it takes too long/);
+  await pass(t, 20_000);
+  assert.equal(asked.length, 2);
+  asked[0]('too late');
+  asked[1]('in time');
+  const socket = await network.next();
+  socket.welcome();
+  assert.equal(socket.last('auth').token, 'in time');
+});
