@@ -335,3 +335,13 @@ test('without any WebSocket class there is HTTP, or an error', async (t) => {
   assert.throws(() => connect('http://a.test', { transports: ['websocket'] }), { code: 'unsupported' });
   assert.throws(() => connect(), TypeError);
 });
+
+test('whom the server does not want back over a WebSocket does not come over HTTP', async (t) => {
+  const network = fakeNetwork();
+  const { requests, client } = begin(t, { transports: ['websocket', 'sse'], WebSocket: network.WebSocket });
+  const closed = told(client, 'closed');
+  (await network.next()).hangUp(4501);
+  assert.equal((await closed).error.code, 'disconnected');
+  await pass(t, 100_000);
+  assert.equal(requests.count, 0);
+});

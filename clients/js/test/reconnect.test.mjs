@@ -184,8 +184,16 @@ test('what is refused for now is asked for again, and what is refused for good e
   await subscription.ready;
   assert.deepEqual(ends, []);
 
+  socket.hangUp();
+  await pass(t, 500);
+  const next = await network.next();
+  next.welcome();
+  next.refuse('subscribe', 'overloaded');
+  await pass(t, 2_000); // as at first
+  assert.equal(next.sent.length, 2);
+
   client.subscribe('b', { onEnd: (error) => ends.push(error?.code) });
-  socket.refuse('subscribe', 'too_many_subscriptions');
+  next.refuse('subscribe', 'too_many_subscriptions');
   assert.deepEqual(ends, ['too_many_subscriptions']);
   assert.equal(client.state, 'connected');
 });

@@ -230,3 +230,11 @@ test('a token function that never answers is asked again', async (t) => {
   socket.welcome();
   assert.equal(socket.last('auth').token, 'in time');
 });
+
+test('after close() no new token is asked for', async (t) => {
+  const { network, client, calls } = begin(t, () => tokenUntil(Date.now() + 4_000));
+  (await network.next()).welcome();
+  client.close();
+  await pass(t, 100_000);
+  assert.equal(calls.count, 1);
+});
