@@ -22,12 +22,14 @@ type Client struct {
 	room   func()
 
 	// Owned by the shard. wire is the index of format in the shard's formats, place is
-	// where the client stood among those that a message went to.
+	// where the client stood among those that a message went to. unplaced tells that it
+	// had messages since the last position which may be dropped, or were.
 	closing  models.CloseCode
 	dirty    bool
 	blocked  bool
 	removing bool
 	hungry   bool
+	unplaced bool
 	wire     int32
 	place    uint64
 	outbox   outbox

@@ -422,3 +422,34 @@ func TestStuckClientStaysSmall(t *testing.T) {
 		})
 	}
 }
+
+// TestDropsBesideAReplay: a client takes what is above all that it has seen for live. So
+// it has seen the position before a replay brings a message that was dropped, or may be.
+func TestDropsBesideAReplay(t *testing.T) {
+	cases := map[string]struct {
+		waiting int
+		want    []string
+	}{
+		"dropped":        {5, []string{"pong", "pong", "pong", "pong", "pong", "dropped a 1", "ping", "a1", "models.CaughtUp"}},
+		"may be dropped": {1, []string{"pong", "a1", "ping", "a1", "models.CaughtUp"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, fourFills)
+			r.subscribe(models.OverflowDropOldest, "a")
+			for range c.waiting {
+				r.pong()
+			}
+			r.flush(0)
+			r.replay(">")
+			r.publish("a", fill)
+			for range 3 {
+				r.flush(1 << 20)
+				r.shard.feedRound()
+			}
+			if diff := cmp.Diff(c.want, r.frames()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

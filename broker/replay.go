@@ -201,6 +201,9 @@ func (s *shard) feed(c *Client, r *replay) int {
 		s.goOn(r)
 		return 0
 	}
+	if c.unplaced {
+		return s.placeReplay(c)
+	}
 	next := r.ready[0]
 	r.ready[0] = replayed{}
 	r.ready = r.ready[1:]
@@ -214,6 +217,16 @@ func (s *shard) feed(c *Client, r *replay) int {
 	s.tellReplayGap(r)
 	s.enqueue(c, frame{payload: next.payload, kind: kept})
 	return len(next.payload.bytes)
+}
+
+// placeReplay sends the position before what a replay brings next. A client takes for live
+// what is above all that it has seen. If the live messages up to there were dropped, it
+// would take for one of them what is of the replay.
+func (s *shard) placeReplay(c *Client) int {
+	c.unplaced = false
+	f := ownFrame(c.format.Heartbeat(s.seen))
+	s.enqueue(c, f)
+	return len(f.bytes())
 }
 
 // goOn is for a replay that has nothing ready: it reads on, or takes what was held back,

@@ -47,6 +47,19 @@ func (r *rig) subscribe(overflow models.Overflow, patterns ...models.Pattern) {
 	r.shard.list(r.client, all, models.SubscribeOptions{Overflow: overflow})
 }
 
+// replay subscribes from the present on, which the client has caught up with as soon as
+// its connection takes something.
+func (r *rig) replay(pattern models.Pattern) {
+	r.t.Helper()
+	all, _, err := r.client.addSubscriptionsLocked([]models.Pattern{pattern}, 1<<30)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.shard.list(r.client, all, models.SubscribeOptions{})
+	present := models.ID{Epoch: "e", Sequence: r.last}
+	r.shard.startReplay(newReplay(r.client, models.Ack{}, beginning{after: present}), all, present)
+}
+
 func (r *rig) unsubscribe(patterns ...models.Pattern) {
 	r.t.Helper()
 	removed, err := r.client.removeSubscriptionsLocked(patterns)

@@ -168,6 +168,7 @@ func (s *shard) deliver(d *delivery) {
 		f := frame{payload: shared, kind: sub.kind}
 		if f.kind != kept {
 			f.account = sub
+			c.unplaced = true
 		}
 		s.enqueue(c, f)
 	}

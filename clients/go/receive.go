@@ -122,10 +122,11 @@ func (conn *connection) leaveLocked(route *route) {
 
 // stayedLocked is for an unsubscribe that was refused.
 func (conn *connection) stayedLocked(route *route, err *Error) {
+	isLess := len(route.patterns) < route.left // it did not have some any more
 	switch {
-	case err.Code.isForNow():
+	case err.Code.isForNow(), isLess && conn.router.isWantedAnew(route):
 		conn.leaveLaterLocked(route)
-	case len(route.patterns) < route.left: // it did not have some any more
+	case isLess:
 		conn.leaveLocked(route)
 	default:
 		conn.router.remove(route)

@@ -282,6 +282,25 @@ func TestUnsubscribeThatIsRefused(t *testing.T) {
 	})
 }
 
+// TestUnsubscribeAfterANewSubscribe: what is left of an unsubscribe that came too late must not end what was asked for anew.
+func TestUnsubscribeAfterANewSubscribe(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscribe(client, server, topics("a", "b"), "e-0").Close()
+		leave := server.receive("unsubscribe")
+		anew := begin(t, client, topics("b"))
+		asked := server.receive("subscribe")
+		server.send(`{"type":"notice","code":"forbidden","topic":"a"}`)
+		server.refuse(leave, "not_found")
+		synctest.Wait()
+		server.ack(asked, "e-0")
+		server.receive("ping")
+		server.message("b", "e-1")
+		expect(t, <-anew, "e-1")
+	})
+}
+
 // TestForbiddenPattern: what a new token does not cover ends, with what waits for it, and is left as a whole.
 func TestForbiddenPattern(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {

@@ -52,7 +52,7 @@ export class Client extends EventTarget {
   #interests = new Set();
   #questions = new Set(); // what has no answer yet, in its order
   #refusals = 0; // of tokens, in a row
-  #renewal; // the timer
+  #renewal; // the timer: until a new token is due, or is given up
   #goOn = () => {}; // ends the pause between two attempts
 
   constructor(url, options = {}) {
@@ -191,9 +191,15 @@ export class Client extends EventTarget {
 
   // Tokens
 
+  /** A function that never answers must not keep the client from trying again. */
   async #token() {
     const { token } = this.#options;
-    return typeof token === 'function' ? token() : token;
+    if (typeof token !== 'function') return token;
+    return new Promise((resolve, reject) => {
+      clearTimeout(this.#renewal);
+      this.#renewal = setTimeout(reject, heartbeat, 'it takes too long');
+      new Promise((give) => { give(token()); }).then(resolve, reject);
+    });
   }
 
   #renewBefore(token, least = 0) {
@@ -289,7 +295,7 @@ class Interest {
     this.#isBehind = this.hasReplay;
     this.#options = options;
     this.#hooks = hooks;
-    this.inbox = new Inbox(options, (topic) => this.patternOf(topic), (id) => this.#taken(id));
+    this.inbox = new Inbox(options, topics, (id) => this.#taken(id));
     this.ready = new Promise((resolve, reject) => { this.#becomeReady = resolve; this.#failReady = reject; });
     this.ready.catch(() => {}); // who does not wait for it is told otherwise
     options.signal?.addEventListener('abort', this.#end);
@@ -305,12 +311,7 @@ class Interest {
 
   get cursor() {
     if (!this.#isAcknowledged) return undefined;
-    return this.inbox.size ? this.#behind : this.start.since;
-  }
-
-  /** The first pattern that the topic matches, if any does. */
-  patternOf(topic) {
-    return this.topics.find((pattern) => pattern === topic || matches(pattern, topic));
+    return this.inbox.isEmpty ? this.start.since : this.#behind;
   }
 
   // What comes from the link.
@@ -326,7 +327,7 @@ class Interest {
   give(message, isLive) {
     if (!isAfter(message.id, this.#given)) return;
     const { start } = this;
-    if (!this.inbox.size) this.#behind = start.since;
+    if (this.inbox.isEmpty) this.#behind = start.since;
     this.start = { since: message.id }; // first, so that the reader sees it as its cursor
     if (this.inbox.put(message, isLive)) {
       this.#given = message.id;
@@ -345,10 +346,11 @@ class Interest {
   notice({ code, topic, count }) {
     if (code === 'gap') this.#lost([topic], code);
     if (code === 'dropped') this.inbox.tell(this.#options.onDropped, { topic, count });
+    if (code === 'forbidden') this.end(new FanfareError(code, `the token does not allow ${topic}`));
   }
 
   presence(event) {
-    if (this.#options.presence && this.patternOf(event.topic)) call(this.#options.onPresence, event);
+    if (this.#options.presence && patternOf(event.topic, this.topics)) call(this.#options.onPresence, event);
   }
 
   end(error) {
@@ -399,21 +401,21 @@ class Interest {
 class Inbox {
   #options;
   #limit;
-  #patternOf;
+  #topics;
   #taken;
   #entries = []; // { message } or { tell, detail }
   #size = 0;
   #readers = []; // who waits for a message, when there is none
   #end; // { error }
 
-  constructor(options, patternOf, taken) {
+  constructor(options, topics, taken) {
     this.#options = options;
     this.#limit = Math.max(1, options.buffer ?? defaultBuffer);
-    this.#patternOf = patternOf;
+    this.#topics = topics;
     this.#taken = taken;
   }
 
-  get size() { return this.#size; }
+  get isEmpty() { return !this.#entries.length; }
 
   get isRoomy() { return this.#size <= this.#limit / 2; }
 
@@ -421,10 +423,6 @@ class Inbox {
   put(message, isLive) {
     if (this.#options.onMessage) {
       call(this.#options.onMessage, message);
-      return true;
-    }
-    if (this.#readers.length) {
-      this.#readers.shift().resolve({ done: false, value: message });
       return true;
     }
     const overflow = isLive && this.#options.overflow;
@@ -439,13 +437,14 @@ class Inbox {
     }
     this.#entries.push({ message });
     this.#size++;
+    this.#readers.shift()?.(this.next());
     return true;
   }
 
   /** Tells the reader something, when it has had what came before. */
   tell(tell, detail) {
-    if (this.#entries.length) this.#entries.push({ tell, detail });
-    else call(tell, detail);
+    if (this.isEmpty) call(tell, detail);
+    else this.#entries.push({ tell, detail });
   }
 
   async next() {
@@ -458,7 +457,7 @@ class Inbox {
       this.#taken(entry.message.id);
       return { done: false, value: entry.message };
     }
-    if (!this.#end) return new Promise((resolve, reject) => { this.#readers.push({ resolve, reject }); });
+    if (!this.#end) return new Promise((resolve) => { this.#readers.push(resolve); });
     const { error } = this.#end;
     this.#end = {};
     if (error) throw error;
@@ -472,14 +471,14 @@ class Inbox {
       this.#size = 0;
     }
     this.#end = { error };
-    for (const { resolve, reject } of this.#readers.splice(0)) this.next().then(resolve, reject);
+    for (const reader of this.#readers.splice(0)) reader(this.next());
   }
 
   /** What was dropped is told where it was missing: at the head. */
   #dropOldest() {
     const [{ message }] = this.#entries.splice(this.#entries.findIndex((entry) => entry.message), 1);
     this.#size--;
-    const topic = this.#patternOf(message.topic);
+    const topic = patternOf(message.topic, this.#topics);
     const [head] = this.#entries;
     if (head?.tell === this.#options.onDropped && head.detail?.topic === topic) head.detail.count++;
     else this.#entries.unshift({ tell: this.#options.onDropped, detail: { topic, count: 1 } });
@@ -562,8 +561,8 @@ class WebSocketLink extends Link {
   #answers = new Map(); // what to do with an answer, by ref
   #replays = []; // the feeds whose replay is still to come, in their order: the first is under way
   #highest; // the highest id seen here
+  #interval; // of the server's signs of life
   #timer;
-  #heardAt;
 
   constructor(base, options, ...rest) {
     super(base, options, ...rest);
@@ -602,15 +601,17 @@ class WebSocketLink extends Link {
     });
   }
 
-  /** What still comes of the feed, until the answer, is for nobody. */
+  /**
+   * What still comes of the feed, until the answers, is for nobody. Each pattern is left by itself, for the server may have
+   * ended one of them meanwhile, and what is sent later would end what is asked for anew.
+   */
   unsubscribe(feed) {
-    const topics = [...feed.patterns];
-    if (!topics.length) return;
-    this.#ask({ action: 'unsubscribe', topics }, (error) => {
-      if (error && error.code !== 'not_found') this.breakOff(error.message);
-      else if (error && feed.patterns.size < topics.length) this.unsubscribe(feed); // the server ended one meanwhile
-      else this.#forget(feed);
-    });
+    for (const topic of feed.patterns) {
+      this.#ask({ action: 'unsubscribe', topic }, (error) => {
+        if (error && error.code !== 'not_found') this.breakOff(error.message);
+        else this.#lose(feed, topic);
+      });
+    }
   }
 
   publish(question) {
@@ -645,7 +646,7 @@ class WebSocketLink extends Link {
 
   #read(text) {
     if (this.isOver) return;
-    this.#heardAt = Date.now();
+    if (this.hasBegun) this.#watch();
     let frame;
     try {
       frame = this.parse(text);
@@ -672,7 +673,8 @@ class WebSocketLink extends Link {
     this.id = frame.client_id;
     this.#limits = frame.limits ?? {};
     this.works = true;
-    this.#watch(frame.ping_interval * 1_000 || heartbeat);
+    this.#interval = frame.ping_interval * 1_000 || heartbeat;
+    this.#watch();
     this.begin();
   }
 
@@ -680,7 +682,7 @@ class WebSocketLink extends Link {
   #message(frame) {
     const message = messageOf(frame);
     const isNew = isAfter(message.id, this.#highest);
-    const live = isNew ? [...this.feeds].filter((feed) => feed.isLive && feed.interest.patternOf(message.topic)) : [];
+    const live = isNew ? [...this.feeds].filter((feed) => feed.isLive && patternOf(message.topic, [...feed.patterns])) : [];
     for (const feed of live.length ? live : this.#replays.slice(0, 1)) {
       this.isProven = true;
       feed.give(message);
@@ -708,18 +710,15 @@ class WebSocketLink extends Link {
   #notice(notice) {
     const { code, topic } = notice;
     const feed = [...this.feeds].find(({ patterns }) => patterns.has(topic));
-    if (feed && code === 'forbidden') this.#forbidden(feed, topic);
-    else if (feed?.isCurrent) feed.interest.notice(notice);
+    if (!feed) return;
+    if (code === 'forbidden') this.#lose(feed, topic); // a new token does not allow it
+    if (feed.isCurrent) feed.interest.notice(notice);
   }
 
-  /** The server has ended one of the patterns, since a new token does not allow it. So the subscription ends. */
-  #forbidden(feed, topic) {
+  /** The server has ended one of the patterns. What comes behind the last one, of a replay, is of the next. */
+  #lose(feed, topic) {
     feed.patterns.delete(topic);
-    if (!feed.patterns.size) this.#forget(feed); // what comes now of a replay is of the next
-    if (feed.isCurrent) feed.interest.end(new FanfareError('forbidden', `the token does not allow ${topic}`));
-  }
-
-  #forget(feed) {
+    if (feed.patterns.size) return;
     this.feeds.delete(feed);
     this.#replays = this.#replays.filter((other) => other !== feed);
   }
@@ -730,20 +729,13 @@ class WebSocketLink extends Link {
     }
   }
 
-  /** When nothing was heard for the interval it asks, and without an answer it gives up. */
-  #watch(interval) {
-    const quiet = () => Date.now() - this.#heardAt;
-    const again = (time, then) => {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(then, time);
-    };
-    const look = () => {
-      if (quiet() < interval) return again(interval - quiet(), look);
+  /** Something was heard. When nothing more is for the interval it asks, and without an answer it gives up. */
+  #watch() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       this.#socket.send('{"action":"ping"}');
-      const askedAt = Date.now();
-      again(patience, () => (this.#heardAt < askedAt ? this.breakOff('it is silent') : look()));
-    };
-    again(interval, look);
+      this.#timer = setTimeout(() => this.breakOff('it is silent'), patience);
+    }, this.#interval);
   }
 
   hangUp() {
@@ -812,7 +804,7 @@ class EventsLink extends Link {
   /** Is there a server, and does it know the token? With a topic the answer is 200, for what that is worth. */
   async #knock() {
     const [interest] = this.client.interests;
-    const response = await this.#fetch(`events?${topicsOf(interest?.topics ?? [])}`, { method: 'HEAD' });
+    const response = await this.#fetch(`events?${topicsOf(interest?.topics ?? [])}`, { method: 'HEAD', time: patience });
     const status = response?.status;
     if (status === 401) return this.end(unauthorized, 'the token was refused');
     if (![200, 400, 403, 409].includes(status)) return this.breakOff(`HTTP status ${status}`);
@@ -904,12 +896,12 @@ class EventsLink extends Link {
   }
 
   /** Resolves to nothing if the request was given up, or the link has ended. */
-  async #fetch(path, { headers, signal = this.#over.signal, ...request } = {}) {
+  async #fetch(path, { headers, signal = this.#over.signal, time, ...request } = {}) {
     if (this.isOver) return undefined;
     headers = new Headers(headers); // throws if the key of a publish cannot be in there
     try {
       if (this.token) headers.set('Authorization', `Bearer ${this.token}`);
-      return await this.#soon(fetch(new URL(path, this.base), { ...request, headers, signal, cache: 'no-store' }));
+      return await this.#soon(fetch(new URL(path, this.base), { ...request, headers, signal, cache: 'no-store' }), time);
     } catch (error) {
       if (!signal.aborted) this.breakOff(error.cause?.message ?? error.message);
       return undefined;
@@ -917,8 +909,8 @@ class EventsLink extends Link {
   }
 
   /** Breaks off if this takes so long that nobody can be there. */
-  #soon(promise) {
-    const timer = setTimeout(() => this.breakOff('it is silent'), heartbeat + patience);
+  #soon(promise, time = heartbeat + patience) {
+    const timer = setTimeout(() => this.breakOff('it is silent'), time);
     return promise.finally(() => clearTimeout(timer));
   }
 
@@ -981,12 +973,14 @@ function messageOf({ type, ...message }) {
   return message;
 }
 
-/** Whether the topic matches the pattern. */
-function matches(pattern, topic) {
-  const tokens = pattern.split('.');
-  const last = tokens.length - 1;
+/** The first of the patterns that the topic matches, if any does. */
+function patternOf(topic, patterns) {
   const names = topic.split('.');
-  return names.length > last && names.every((name, i) => tokens[i] === name || tokens[i] === '*' || tokens[Math.min(i, last)] === '>');
+  return patterns.find((pattern) => {
+    const tokens = pattern.split('.');
+    const last = tokens.length - 1;
+    return names.length > last && names.every((name, i) => tokens[i] === name || tokens[i] === '*' || tokens[Math.min(i, last)] === '>');
+  });
 }
 
 /** When a token expires, in milliseconds; NaN if it does not say so, as an API key does not. */

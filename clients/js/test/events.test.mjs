@@ -51,6 +51,17 @@ test('a stream for each subscription', async (t) => {
   await assert.rejects(watching.ready, { code: 'unsupported' });
 });
 
+test('a server that accepts and says nothing is given up as soon as over a WebSocket', async (t) => {
+  const { requests, client } = begin(t);
+  const ends = [];
+  client.addEventListener('disconnected', ({ detail }) => ends.push(detail.reason));
+  const knock = await requests.next();
+  await pass(t, 9_999);
+  assert.equal(knock.signal.aborted, false);
+  await pass(t, 1);
+  assert.deepEqual([knock.signal.aborted, ends], [true, ['it is silent']]);
+});
+
 test('events come in pieces of any size', async (t) => {
   const { stream, got, subscription } = await listening(t);
   const bytes = new TextEncoder().encode(`: \n\n${ack('e-1')}${message('e-2', 'a', '€uro: \u2028 ')}id: e-9\n\n${event({ type: 'of another time' })}`);
@@ -323,4 +334,14 @@ test('without any WebSocket class there is HTTP, or an error', async (t) => {
   assert.equal(client.state, 'connected');
   assert.throws(() => connect('http://a.test', { transports: ['websocket'] }), { code: 'unsupported' });
   assert.throws(() => connect(), TypeError);
+});
+
+test('whom the server does not want back over a WebSocket does not come over HTTP', async (t) => {
+  const network = fakeNetwork();
+  const { requests, client } = begin(t, { transports: ['websocket', 'sse'], WebSocket: network.WebSocket });
+  const closed = told(client, 'closed');
+  (await network.next()).hangUp(4501);
+  assert.equal((await closed).error.code, 'disconnected');
+  await pass(t, 100_000);
+  assert.equal(requests.count, 0);
 });

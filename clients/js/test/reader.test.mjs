@@ -78,6 +78,22 @@ test('with an error, what waits can be read before it; after unsubscribe() nothi
   assert.equal((await left[Symbol.asyncIterator]().next()).done, true);
 });
 
+test('the cursor stays before a loss that the reader has not been told of', async (t) => {
+  const { client, socket } = await connected(t);
+  const lost = [];
+  const subscription = client.subscribe('a', { onLost: ({ reason }) => lost.push(reason) });
+  socket.ack('subscribe', { id: 'e-0' });
+  send(socket, 1, 1);
+  socket.say({ type: 'notice', code: 'gap', topic: 'a' }, { type: 'position', id: 'e-9' });
+  const messages = subscription[Symbol.asyncIterator]();
+  await messages.next();
+  assert.deepEqual([subscription.cursor, lost], ['e-1', []]);
+  const next = messages.next();
+  assert.deepEqual([subscription.cursor, lost], ['e-9', ['gap']]);
+  send(socket, 10, 10);
+  assert.equal((await next).value.id, 'e-10');
+});
+
 test('a full subscription rests, and goes on when half of what waited has been read', async (t) => {
   const { client, socket } = await connected(t);
   const slow = client.subscribe('a', { buffer: 4 });

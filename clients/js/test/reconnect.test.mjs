@@ -128,6 +128,18 @@ test('it asks when it has heard nothing for the interval, and gives up without a
   assert.equal(client.state, 'connected');
 });
 
+test('a clock that is set back changes nothing of that', async (t) => {
+  const { network, client } = begin(t);
+  const socket = await network.next();
+  socket.welcome();
+  t.mock.method(Date, 'now', () => -1e9);
+  const disconnected = told(client, 'disconnected');
+  await pass(t, 25_000);
+  assert.equal(socket.last().action, 'ping');
+  await pass(t, 10_000);
+  assert.equal((await disconnected).code, 1006);
+});
+
 test('a connection without a welcome is given up', async (t) => {
   const { network, pauses } = begin(t);
   const socket = await network.next();
@@ -172,8 +184,16 @@ test('what is refused for now is asked for again, and what is refused for good e
   await subscription.ready;
   assert.deepEqual(ends, []);
 
+  socket.hangUp();
+  await pass(t, 500);
+  const next = await network.next();
+  next.welcome();
+  next.refuse('subscribe', 'overloaded');
+  await pass(t, 2_000); // as at first
+  assert.equal(next.sent.length, 2);
+
   client.subscribe('b', { onEnd: (error) => ends.push(error?.code) });
-  socket.refuse('subscribe', 'too_many_subscriptions');
+  next.refuse('subscribe', 'too_many_subscriptions');
   assert.deepEqual(ends, ['too_many_subscriptions']);
   assert.equal(client.state, 'connected');
 });

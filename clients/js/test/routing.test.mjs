@@ -86,6 +86,35 @@ test('the replay of who has left is for nobody, until the server has let it go',
   assert.deepEqual(next.got, ['e-1', 'e-2']);
 });
 
+test('a subscription that is asked for anew outlives what becomes of the one before', async (t) => {
+  const { socket, listen } = await connected(t);
+  const before = listen(['a', 'b']);
+  socket.ack('subscribe', { id: 'e-1' });
+  before.unsubscribe();
+  const leaving = socket.sent.slice(1);
+  const now = listen(['a', 'b']);
+  const asked = socket.last();
+  socket.say({ type: 'notice', code: 'forbidden', topic: 'a' }); // as it was on its way
+  for (const { topic, topics = [topic], ref } of leaving) {
+    socket.say(topics.includes('a') ? { type: 'error', code: 'not_found', message: 'no', ref } : { type: 'ack', action: 'unsubscribe', topic, ref, id: 'e-1' });
+  }
+  assert.equal(socket.last(), asked, 'nothing more is left');
+  socket.ack('subscribe', { id: 'e-1' });
+  socket.message('e-2', 'a');
+  assert.deepEqual([before.got, now.got], [[], ['e-2']]);
+});
+
+test('what matches only a pattern that the server has ended is of the replay', async (t) => {
+  const { socket, listen } = await connected(t);
+  listen(['>', 'b']);
+  socket.ack('subscribe', { id: 'e-1' });
+  const past = listen('a', { since: 'e-1' });
+  socket.ack('subscribe', { id: 'e-1', recovered: true });
+  socket.say({ type: 'notice', code: 'forbidden', topic: '>' });
+  socket.message('e-2', 'a');
+  assert.deepEqual(past.got, ['e-2']);
+});
+
 test('ids are compared as numbers, and the id in the answer to a publish counts for nothing', async (t) => {
   const { client, socket, listen } = await connected(t);
   const all = listen('a');

@@ -189,11 +189,10 @@ test('what a new token does not allow ends, and is left altogether; the rest goe
   socket.ack('subscribe', { id: 'e-1' });
   await pass(t, 3_000);
   socket.say({ type: 'notice', code: 'forbidden', topic: 'a' }, { type: 'notice', code: 'forbidden', topic: 'b' });
-  assert.deepEqual(socket.last().topics, ['b', 'c'], 'the rest was left before the second notice came');
+  const [b, c] = socket.sent.slice(-2);
+  assert.deepEqual([b.topic, c.topic], ['b', 'c'], 'the rest was left before the second notice came');
   socket.ack('auth');
-  socket.refuse('unsubscribe', 'not_found');
-  assert.deepEqual(socket.last().topics, ['c']);
-  socket.ack('unsubscribe', { id: 'e-1' });
+  socket.say({ type: 'error', code: 'not_found', message: 'it is not there', ref: b.ref }, { type: 'ack', action: 'unsubscribe', topic: 'c', id: 'e-1', ref: c.ref });
   socket.message('e-2', 'c');
   assert.deepEqual(ends, ['three forbidden']);
   assert.deepEqual(got, ['all e-2']);
@@ -215,4 +214,27 @@ test('a replay that ends since its pattern is forbidden does not take what is of
   socket.ack('auth');
   socket.message('e-1', 'news');
   assert.deepEqual(got, ['e-1']);
+});
+
+test('a token function that never answers is asked again', async (t) => {
+  const asked = [];
+  const { network, client } = begin(t, () => new Promise((give) => { asked.push(give); }));
+  const disconnected = told(client, 'disconnected');
+  await pass(t, 25_000);
+  assert.match((await disconnected).reason, /no token: it takes too long/);
+  await pass(t, 20_000);
+  assert.equal(asked.length, 2);
+  asked[0]('too late');
+  asked[1]('in time');
+  const socket = await network.next();
+  socket.welcome();
+  assert.equal(socket.last('auth').token, 'in time');
+});
+
+test('after close() no new token is asked for', async (t) => {
+  const { network, client, calls } = begin(t, () => tokenUntil(Date.now() + 4_000));
+  (await network.next()).welcome();
+  client.close();
+  await pass(t, 100_000);
+  assert.equal(calls.count, 1);
 });

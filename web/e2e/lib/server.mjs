@@ -10,6 +10,9 @@ import { createInterface } from 'node:readline';
 
 const patience = 30_000; // ms; only a failure ever waits that long
 
+// Whoever ends the tests ends their servers, too: they are ended on exit, which a signal by itself does not bring about.
+for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) process.once(signal, () => process.exit(status));
+
 /** environment is this process's without what is Fanfare's: for make and Go, which need a home and the like. */
 export const environment = () => Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('FANFARE_')));
@@ -40,7 +43,11 @@ export async function startServer({ port = 0, env = {}, command, cwd } = {}) {
   const exited = once(child, 'close').finally(() => rm(directory, { recursive: true, force: true }));
   exited.catch(() => {}); // told below
   // When the tests end by an exception.
-  const orphan = () => (command ? process.kill(-child.pid, 'SIGKILL') : child.kill('SIGKILL'));
+  const orphan = () => {
+    try {
+      process.kill(command ? -child.pid : child.pid, 'SIGKILL');
+    } catch { /* it is gone */ }
+  };
   process.once('exit', orphan);
   const log = [];
   const address = await new Promise((found, failed) => {

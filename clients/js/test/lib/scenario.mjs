@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import WebSocket from 'ws';
 import { startServer } from '../../../../web/e2e/lib/server.mjs';
 import { connect } from '../../client.js';
+import { randomFrom } from './random.mjs';
 import { authenticated, mint } from './tokens.mjs';
 import { openWay } from './way.mjs';
 
@@ -261,15 +262,4 @@ async function within(step, what) {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** mulberry32 */
-function randomFrom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
