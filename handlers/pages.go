@@ -3,7 +3,6 @@ package handlers
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"io/fs"
 	"net/http"
 	"path"
 
@@ -30,21 +29,31 @@ func (a *api) page(page web.Page) fiber.Handler {
 }
 
 // consoleFile answers GET /console/{file}: a script or the style of the console.
-func (a *api) consoleFile(c *fiber.Ctx) error {
-	name := c.Params("file")
-	if name == "." || !fs.ValidPath(name) { // SendFile has other errors for them
-		return fiber.ErrNotFound
+func (a *api) consoleFile() fiber.Handler {
+	files := make(map[string]fiber.Handler)
+	for name, text := range web.ConsoleFiles() {
+		kind := fiber.MIMETextJavaScriptCharsetUTF8
+		if path.Ext(name) == ".css" {
+			kind = "text/css; charset=utf-8"
+		}
+		files[name] = a.file(kind, text)
 	}
-	return filesystem.SendFile(c, http.FS(web.ConsoleFiles()), name)
+	return func(c *fiber.Ctx) error {
+		file, ok := files[c.Params("file")]
+		if !ok {
+			return fiber.ErrNotFound
+		}
+		return file(c)
+	}
 }
 
-// script answers GET /client.js. Whoever has a copy asks each time whether it is still the same, so that pages have the
-// client of the server's release.
-func (a *api) script(text string) fiber.Handler {
+// file answers with a part of a page, as GET /client.js does. Whoever has a copy asks each time whether it is still the
+// same, so that pages are in one piece, and of the server's release.
+func (a *api) file(kind, text string) fiber.Handler {
 	sum := sha256.Sum256([]byte(text))
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
 	return func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderContentType, fiber.MIMETextJavaScriptCharsetUTF8)
+		c.Set(fiber.HeaderContentType, kind)
 		c.Set(fiber.HeaderCacheControl, "no-cache")
 		c.Set(fiber.HeaderETag, tag)
 		if c.Fresh() {

@@ -1,7 +1,7 @@
 package handlers_test
 
 import (
-	"io/fs"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -138,26 +138,22 @@ func TestConsoleFiles(t *testing.T) {
 		}
 		fetched = append(fetched, name)
 		a := s.get(t, "/console/"+name)
-		kind := "text/css"
+		kind := "text/css; charset=utf-8"
 		if strings.HasSuffix(name, ".js") {
-			kind = "text/javascript"
+			kind = "text/javascript; charset=utf-8"
 		}
 		if a.status != http.StatusOK || a.header.Get("Content-Type") != kind {
 			t.Errorf("%s: %d, %s", name, a.status, a.header.Get("Content-Type"))
+		}
+		if again := s.do(t, "GET", "/console/"+name, "", "If-None-Match", a.header.Get("ETag")); again.status != http.StatusNotModified {
+			t.Errorf("%s, which has not changed: %d", name, again.status)
 		}
 		checkLoadsNothingFromElsewhere(t, a.body)
 		for _, match := range regexp.MustCompile(`(?m)^import .* from '\./([\w.]+)';$`).FindAllStringSubmatch(a.body, -1) {
 			wanted = append(wanted, match[1])
 		}
 	}
-	entries, err := fs.ReadDir(web.ConsoleFiles(), ".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var embedded []string
-	for _, entry := range entries {
-		embedded = append(embedded, entry.Name())
-	}
+	embedded := slices.Sorted(maps.Keys(web.ConsoleFiles()))
 	slices.Sort(fetched)
 	if diff := cmp.Diff(embedded, fetched); diff != "" {
 		t.Errorf("files (-embedded +asked for):\n%s", diff)

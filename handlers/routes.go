@@ -103,8 +103,8 @@ func New(options Options) *fiber.App {
 	app.Get("/readyz", a.ready)
 	app.Get("/", a.limitStrangers, a.page(web.Console()))
 	// Without limit: the console is many files, and each costs no more than to say no.
-	app.Get("/console/:file", a.consoleFile)
-	app.Get("/client.js", a.script(js.Client()))
+	app.Get("/console/:file", a.consoleFile())
+	app.Get("/client.js", a.file(fiber.MIMETextJavaScriptCharsetUTF8, js.Client()))
 	app.Get("/swagger", a.limitStrangers, a.toSwagger)
 	app.Get("/swagger/", a.limitStrangers, a.page(web.Swagger()))
 	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)

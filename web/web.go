@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"io/fs"
 	"regexp"
 )
 
@@ -32,11 +31,20 @@ func Console() Page {
 	return Page{HTML: console, Policy: policy + "; script-src 'self'; style-src 'self'"}
 }
 
-// ConsoleFiles are the scripts and the style of the console.
-func ConsoleFiles() fs.FS {
-	files, err := fs.Sub(consoleFiles, "console")
+// ConsoleFiles are the scripts and the style of the console, by name.
+func ConsoleFiles() map[string]string {
+	const directory = "console"
+	entries, err := consoleFiles.ReadDir(directory)
 	if err != nil {
-		panic(err) // the name is a valid one
+		panic(err) // it is embedded
+	}
+	files := make(map[string]string)
+	for _, entry := range entries {
+		text, err := consoleFiles.ReadFile(directory + "/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		files[entry.Name()] = string(text)
 	}
 	return files
 }

@@ -6,7 +6,10 @@ import { parse } from './json.js';
 import { base, getToken, session, setToken } from './session.js';
 import { note } from './stream.js';
 
-/** connection tells by the events 'up', 'down' and 'replaced', in which case its subscriptions have to be made anew. */
+/**
+ * connection tells by the events 'up', 'down' and 'replaced', in which case its subscriptions have to be made anew; and by
+ * 'caught-up' that all has come of what these topics (detail) began with, or have missed.
+ */
 export const connection = new EventTarget();
 
 let client;
@@ -27,10 +30,11 @@ const finals = { unauthorized: ['Not authorized', 4500], disconnected: ['Disconn
 
 export const getClient = () => client;
 
-// read is for the SDK, which keeps the greeting to itself.
+// read is for the SDK, which keeps the greeting to itself, and the end of all but the first replay.
 const read = (text) => {
   const frame = parse(text);
   if (frame?.type === 'welcome') greeting = frame.message;
+  if (frame?.type === 'caught_up') connection.dispatchEvent(new CustomEvent('caught-up', { detail: frame.topics ?? [frame.topic] }));
   return frame;
 };
 

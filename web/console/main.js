@@ -31,8 +31,10 @@ connection.addEventListener('replaced', () => polls.forEach((poll) => poll.now()
 // A link can say what to listen to: /?topic=news.*&topic=chat.>&last=10
 const wanted = new URLSearchParams(location.search);
 if (wanted.has('topic')) {
-  const options = wanted.has('last') ? { last: Number(wanted.get('last')) }
-    : wanted.has('since') ? { since: wanted.get('since') } : {};
-  $('pattern').value = wanted.getAll('topic').join(' ');
-  subscribe(wanted.getAll('topic'), options).catch(() => {}); // the stream says why not
+  const last = wanted.get('last');
+  const since = wanted.get('since');
+  const options = last ? { last: Number(last) || last } : since ? { since } : {}; // what is no number the server refuses
+  const topics = [...new Set(wanted.getAll('topic'))];
+  $('pattern').value = topics.join(' ');
+  subscribe(topics, options).catch(() => {}); // the stream says why not
 }

@@ -174,7 +174,8 @@ export function subscribeSnippets(topics, { since, last }) {
 	}
 	for message, err := range subscription.Messages(ctx) {
 		if err != nil {
-			log.Fatal(err)
+			log.Print(err) // where messages are missing it goes on; after any other error it is over
+			continue
 		}
 		fmt.Println(message.Topic, string(message.Data))
 	}

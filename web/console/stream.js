@@ -24,6 +24,8 @@ const ids = new Set();         // of the messages there are: none is there twice
 
 let list, spoken;
 
+const isPaused = () => pausedAt !== Infinity;
+
 /** note adds a line that says something: kind is info, warn, error or server. */
 export function note(kind, what) {
   add({ kind, when: new Date(), text: what });
@@ -67,10 +69,7 @@ function draw() {
   waiting = [];
   for (const line of fresh) text += line.text.length;
   kept.push(...fresh);
-  let gone = Math.max(0, kept.length - maxLines);
-  for (let i = 0; i < gone; i++) text -= kept[i].text.length;
-  for (; text > maxText && gone < kept.length - 1; gone++) text -= kept[gone].text.length;
-  forget(kept.splice(0, gone));
+  trim();
 
   shown.push(...fresh.filter((line) => line.seq <= pausedAt && matches(line)));
   const first = kept[0]?.seq ?? 0;
@@ -84,6 +83,15 @@ function draw() {
   showCounts();
 }
 
+// trim lets the oldest lines go, or in a pause, when somebody reads those, the oldest of what has come since.
+function trim() {
+  const start = isPaused() ? kept.findLastIndex((line) => line.seq <= pausedAt) + 1 : 0;
+  let end = Math.max(start, kept.length - maxLines);
+  for (const line of kept.slice(start, end)) text -= line.text.length;
+  for (; text > maxText && end < kept.length - 1; end++) text -= kept[end].text.length;
+  forget(kept.splice(start, end - start));
+}
+
 /** choose makes the list of what is shown anew, after a change of mind. */
 function choose() {
   shown = kept.filter((line) => line.seq <= pausedAt && matches(line));
@@ -94,13 +102,12 @@ function choose() {
 function showCounts() {
   const parts = [messages === 0 ? '' : count(messages, 'message')];
   if (words.length > 0) parts.push(`${count(shown.length, 'line')} shown`);
-  if (cut > 0) parts.push(`the last ${whole(kept.length)} lines are kept`);
+  if (cut > 0) parts.push(`${isPaused() ? '' : 'the last '}${whole(kept.length)} lines are kept`);
   $('count').textContent = parts.filter(Boolean).join(', ');
 
-  const paused = pausedAt !== Infinity;
-  const hidden = paused ? kept.filter((line) => line.seq > pausedAt && line.kind === 'message').length : 0;
-  $('pause').textContent = paused ? `Resume${hidden ? ` (${whole(hidden)} new)` : ''}` : 'Pause';
-  $('pause').classList.toggle('on', paused);
+  const hidden = kept.filter((line) => line.seq > pausedAt && line.kind === 'message').length;
+  $('pause').textContent = isPaused() ? `Resume${hidden ? ` (${whole(hidden)} new)` : ''}` : 'Pause';
+  $('pause').classList.toggle('on', isPaused());
   $('no-lines').hidden = shown.length > 0;
   $('no-lines').textContent = words.length > 0 ? 'Nothing matches the filter.' : 'Cleared.';
   showJump();
@@ -140,7 +147,8 @@ export function startStream() {
     choose();
   });
   $('pause').addEventListener('click', () => {
-    pausedAt = pausedAt === Infinity ? last : Infinity;
+    pausedAt = isPaused() ? Infinity : last;
+    trim();
     choose();
   });
 }

@@ -9,32 +9,38 @@ import { count, whole } from './time.js';
 
 const cross = 'M4 4l8 8M12 4l-8 8';
 
-/** Of each: topics, options (since, last), handle (the SDK's), cursor, messages, chip. */
+/** Of each: topics, options (since, last), handle (the SDK's), cursor, messages, chip, isBehind (since the connection was lost). */
 const subscriptions = new Set();
 
+let missed = false;            // something, since the connection was lost
+
 const name = (topics) => topics.join(' ');
+const same = (some, others) => some.length === others.length && some.every((topic) => others.includes(topic));
 
 /** subscribe begins to listen, and answers when the server has said yes. It throws when it says no. */
 export async function subscribe(topics, options = {}) {
-  for (const one of subscriptions) {
-    if (one.topics.length === topics.length && one.topics.every((topic) => topics.includes(topic))) unsubscribe(one);
-  }
-  const subscription = { topics, options, cursor: undefined, messages: 0, chip: undefined, handle: undefined };
+  for (const one of subscriptions) if (same(one.topics, topics)) unsubscribe(one);
+  const subscription = { topics, options, cursor: undefined, messages: 0, chip: undefined, handle: undefined, isBehind: false };
   begin(subscription);
   subscriptions.add(subscription);
+  if (getClient().state !== 'connected') {
+    addChip(subscription);
+    mark(subscription, false);
+  }
   await acknowledged(subscription);
-  note('info', `Subscribed to ${name(topics)}`);
+  if (subscription.handle) note('info', `Subscribed to ${name(topics)}`);
 }
 
 /** topicsInUse are the topics that are subscribed to, wildcards aside. */
 export const topicsInUse = () => [...subscriptions].flatMap(({ topics }) => topics).filter((topic) => !/(^|\.)[*>](\.|$)/.test(topic));
 
-// acknowledged waits for the server, over a change of clients.
+// acknowledged waits for the server, over a change of clients, or until somebody does not want it any more.
 async function acknowledged(subscription) {
-  for (;;) {
+  while (subscription.handle) {
     const { handle } = subscription;
     try {
-      return await handle.ready;
+      await handle.ready;
+      return;
     } catch (error) {
       if (subscription.handle === handle) throw error;
     }
@@ -54,9 +60,12 @@ function begin(subscription) {
       subscription.messages++;
       showCount(subscription);
     },
-    onLost: ({ topics: where, reason }) => note('warn', reason === 'gap'
-      ? `Messages of ${name(where)} are missing here: they were removed before they could be sent`
-      : `Messages of ${name(where)} may be missing here: the log does not reach back that far`),
+    onLost({ topics: where, reason }) {
+      missed = true;
+      note('warn', reason === 'gap'
+        ? `Messages of ${name(where)} are missing here: they were removed before they could be sent`
+        : `Messages of ${name(where)} may be missing here: the log does not reach back that far`);
+    },
     onDropped: ({ topic, count: n }) => note('warn', `${count(n, 'message')} of ${topic} dropped: this page was too slow`),
     onEnd(error) {
       if (isMine()) queueMicrotask(() => ended(subscription, client, error));
@@ -66,7 +75,7 @@ function begin(subscription) {
   handle.ready.then(() => {
     if (!isMine()) return;
     addChip(subscription);
-    mark(subscription, client.state === 'connected');
+    mark(subscription, !subscription.isBehind);
   }, () => {}); // onEnd says why
 }
 
@@ -128,6 +137,15 @@ function showCount(subscription) {
   });
 }
 
+function lost() {
+  missed = false;
+  for (const one of subscriptions) {
+    one.cursor = one.handle.cursor ?? one.cursor;
+    one.isBehind = one.cursor !== undefined;
+    mark(one, false);
+  }
+}
+
 const mark = ({ chip }, live) => chip?.setAttribute('aria-busy', String(!live));
 
 const chosenStart = () => ({
@@ -156,7 +174,6 @@ export function startSubscriptions() {
     }
     try {
       await subscribe(topics, chosenStart());
-      answer('subscribe-answer', '', false, $('pattern'));
     } catch (error) {
       answer('subscribe-answer', sayError(error), true, error.code === 'invalid_topic' ? $('pattern') : undefined);
     }
@@ -171,14 +188,18 @@ export function startSubscriptions() {
     const topics = chosenTopics();
     offerSnippets('Subscribe', subscribeSnippets(topics.length ? topics : ['news.*'], chosenStart()));
   });
-  const all = (live) => { for (const one of subscriptions) mark(one, live); };
-  connection.addEventListener('up', () => all(true));
-  connection.addEventListener('down', () => all(false));
+  connection.addEventListener('up', () => answer('subscribe-answer', '', false, $('pattern')));
+  connection.addEventListener('down', lost);
   connection.addEventListener('replaced', () => {
-    for (const one of subscriptions) {
-      one.cursor = one.handle.cursor ?? one.cursor;
-      mark(one, false);
-      begin(one);
-    }
+    lost();
+    subscriptions.forEach(begin);
+  });
+  connection.addEventListener('caught-up', ({ detail: topics }) => {
+    const behind = [...subscriptions].filter((one) => one.isBehind);
+    const one = behind.find((other) => same(other.topics, topics));
+    if (!one) return;
+    one.isBehind = false;
+    mark(one, true);
+    if (behind.length === 1 && !missed) note('info', 'Subscribed again: nothing was missed');
   });
 }

@@ -73,7 +73,7 @@ export function startTopic() {
     const when = element('time', '', clock(new Date(time)));
     when.title = time;
     return [
-      cell('', when),
+      cell('whole', when),
       cell(typeof data === 'string' ? 'data' : 'data json', encoding ? element('span', 'tag', encoding) : undefined,
         text.length > maxPreview ? `${text.slice(0, maxPreview)}…` : text),
       cell('', from ?? ''), cell('id whole', id),

@@ -1,6 +1,7 @@
 // A connection that breaks: what the page says, and how it comes back.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { openWay } from '../../clients/js/test/lib/way.mjs';
 import { quietPort, startServer } from './lib/server.mjs';
 import { chip, greeting, launch, lines, logged, openConsole, openPage, publish, screenshot, subscribe } from './lib/browser.mjs';
 
@@ -31,7 +32,8 @@ test('the server goes and comes back: so does the page, with its subscriptions',
     assert.notEqual(after, before, 'a new connection is a new client');
     await page.locator('.chip[aria-busy="false"]').nth(1).waitFor();
     // The new process has a new log: what was missed, if anything, nobody knows.
-    await lines(page).getByText('may be missing here: the log does not reach back that far').first().waitFor();
+    await lines(page).getByText('may be missing here: the log does not reach back that far').nth(1).waitFor();
+    assert.equal(await logged(page, 'Subscribed again: nothing was missed').count(), 0);
     await second.publish('news.eu', 'news again');
     await second.publish('chat.a.b', 'chat again');
     await logged(page, 'news again').waitFor();
@@ -79,6 +81,7 @@ test('an administrator disconnects: the page says so and stays away until it is 
     await logged(page, 'back again').waitFor();
     assert.deepEqual(await page.locator('.line.message .data').allTextContents(), ['missed', 'back again']);
     assert.equal(await lines(page).getByText('may be missing').count(), 0, 'and nothing is said to be lost');
+    assert.equal(await logged(page, 'Subscribed again: nothing was missed').count(), 1);
     await screenshot(page, 'resumed');
     await page.context().close();
   } finally {
@@ -106,6 +109,54 @@ test('the connection dies without a word: the page notices by itself', async (t)
   await page.locator('.chip[aria-busy="false"]').waitFor();
   await server.publish('news', 'awake again');
   await logged(page, 'awake again').waitFor();
+  await page.context().close();
+});
+
+test('after a short break of the network it says that nothing was missed, once for all subscriptions', async (t) => {
+  const server = await startServer();
+  t.after(server.stop);
+  const way = await openWay(server.port);
+  t.after(way.close);
+  const page = await openPage(browser);
+  await openConsole(page, way);
+  await subscribe(page, 'news.* chat.>');
+  await subscribe(page, 'news.eu');
+  for (const times of [1, 2]) {
+    way.block();
+    await status(page, /^Connection lost, reconnecting$/);
+    await server.publish('news.eu', `missed ${times}`);
+    way.unblock();
+    await logged(page, 'Subscribed again: nothing was missed').nth(times - 1).waitFor();
+    assert.equal(await page.locator('.chip[aria-busy="false"]').count(), 2);
+    await logged(page, `missed ${times}`).waitFor();
+  }
+  assert.equal(await logged(page, 'Subscribed again: nothing was missed').count(), 2);
+  await page.context().close();
+});
+
+test('who subscribes without a connection, and changes their mind, is subscribed to the last that they wanted', async (t) => {
+  const server = await startServer();
+  t.after(server.stop);
+  const way = await openWay(server.port);
+  t.after(way.close);
+  const page = await openPage(browser);
+  await openConsole(page, way);
+  way.block();
+  await status(page, /^Connection lost, reconnecting$/);
+  for (const pattern of ['wanted', 'given.up', 'wanted']) {
+    await subscribe(page, pattern); // a chip is there at once
+    await page.getByText('Waits for the connection').waitFor();
+  }
+  assert.equal(await page.locator('.chip[aria-busy="true"]').count(), 2);
+  await chip(page, 'given.up').click();
+  way.unblock();
+  await page.locator('.chip[aria-busy="false"]').waitFor();
+  await logged(page, 'Subscribed to wanted').waitFor();
+  await page.getByText('Waits for the connection').waitFor({ state: 'detached' });
+  assert.equal((await server.publish('wanted', 'this')).subscribers, 1);
+  assert.equal((await server.publish('given.up', 'that')).subscribers, 0);
+  await logged(page, 'this').waitFor();
+  assert.equal(await logged(page, 'Subscribed to given.up').count(), 0);
   await page.context().close();
 });
 
