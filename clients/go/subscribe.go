@@ -29,7 +29,7 @@ func (s *Subscription) askLocked() {
 // acknowledgedLocked is for the ack of its subscribe, whose id is where the reader begins.
 func (s *Subscription) acknowledgedLocked(id string, recovered bool) {
 	s.refusals.reset()
-	if !recovered {
+	if !recovered && s.since != "all" { // who asks for what there is has lost nothing
 		s.loseLocked(LostError{Topics: s.Topics(), Reason: LostResume})
 	}
 	select {

@@ -18,9 +18,9 @@ type SubscribeOptions struct {
 	// of them are one subscription, in one order, and are allowed together or not at all.
 	Topics []string
 
-	// Since begins behind the message with this id, or with "all" that is retained; either way a *LostError comes first if
-	// messages after that are not retained any more. Last begins with the last so many
-	// messages over all topics, 1 to 10,000. Only one of them. Default: what comes from now on.
+	// Since begins behind the message with this id; a *LostError comes first if messages after that are not retained any
+	// more. "all" begins with all that is retained. Last begins with the last so many messages over all topics, 1 to
+	// 10,000. Only one of them. Default: what comes from now on.
 	Since string
 	Last  int
 

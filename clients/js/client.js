@@ -318,7 +318,7 @@ class Interest {
 
   acknowledged(ack) {
     this.refusals = 0;
-    if (ack.recovered === false) this.#lost(this.topics, 'resume');
+    if (ack.recovered === false && this.start.since !== 'all') this.#lost(this.topics, 'resume');
     this.start = { since: ack.id };
     this.#isAcknowledged = true;
     this.#becomeReady();
