@@ -62,7 +62,7 @@ export interface SubscribeOptions<T = unknown> {
   overflow?: 'disconnect' | 'drop_oldest' | 'latest';
   /** How many messages may wait for the reader. Default: 1,000. */
   buffer?: number;
-  /** Have the members of the topics, and who joins and leaves, told to onPresence. Not over SSE. */
+  /** Have the members of the topics, and who joins and leaves, told to onPresence. Not over SSE. Who rests, unread, is not there meanwhile. */
   presence?: boolean;
   /** Ends the subscription. */
   signal?: AbortSignal;

@@ -345,3 +345,13 @@ test('whom the server does not want back over a WebSocket does not come over HTT
   await pass(t, 100_000);
   assert.equal(requests.count, 0);
 });
+
+for (const status of [200, 400, 403, 409]) {
+  test(`whoever answers ${status} is a server, whatever it has against the first subscription`, async (t) => {
+    const { requests, client } = begin(t);
+    client.subscribe('a');
+    (await requests.next()).status(status);
+    assert.equal((await requests.next()).method, 'GET');
+    assert.equal(client.state, 'connected');
+  });
+}

@@ -238,3 +238,14 @@ test('after close() no new token is asked for', async (t) => {
   await pass(t, 100_000);
   assert.equal(calls.count, 1);
 });
+
+test('when a token expires is read whatever else is in it', async (t) => {
+  const payload = (time) => Buffer.from(JSON.stringify({ sub: '\u00ff?\u00fe>~\u00ff?\u00bf', exp: time / 1_000 })).toString('base64url');
+  const { network, calls } = begin(t, () => `e30.${payload(Date.now() + 4_000)}.c2ln`);
+  assert.match(payload(0), /-.*_|_.*-/);
+  const socket = await network.next();
+  socket.welcome();
+  socket.ack('auth');
+  await pass(t, 3_000);
+  assert.equal(calls.count, 2);
+});
