@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +79,33 @@ func ref(f frame) string {
 		panic(err)
 	}
 	return string(text)
+}
+
+// TestOrderOfPublishes: what was not answered is sent again in the order in which it was asked.
+func TestOrderOfPublishes(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		var publishing sync.WaitGroup
+		for i := range 20 {
+			publishing.Go(func() {
+				if _, err := client.Publish(t.Context(), "a", i); err != nil {
+					t.Error(err)
+				}
+			})
+			server.receive("publish")
+		}
+		server.end()
+		server = f.next()
+		for i := range 20 {
+			again := server.receive("publish")
+			if string(again.Data) != strconv.Itoa(i) {
+				t.Errorf("%s came in place of %d", again.Data, i)
+			}
+			server.ack(again, "e-1")
+		}
+		publishing.Wait()
+	})
 }
 
 // TestPublishDeadline: who waits in vain is told, by the context's deadline or after 30 s, and the message is not sent

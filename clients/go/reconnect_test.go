@@ -109,6 +109,19 @@ func TestEndOfAClient(t *testing.T) {
 	}
 }
 
+// TestReasons: why the server cannot be reached is said without how it was asked.
+func TestReasons(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		f.refuse(true)
+		reasons := make(chan error, 1)
+		f.connect(fanfare.Options{OnDisconnect: func(err error, _ time.Duration) { reasons <- err }})
+		if reason := (<-reasons).Error(); reason != "fanfare: the server cannot be reached: refused" {
+			t.Error(reason)
+		}
+		f.refuse(false)
+	})
+}
+
 // TestPauses: the pauses between attempts grow, are a little random, and begin anew after a connection that was of use.
 func TestPauses(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fake) {

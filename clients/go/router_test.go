@@ -300,7 +300,13 @@ func TestPatternThatIsAskedForAnew(t *testing.T) {
 	if !r.isWantedAnew(older) {
 		t.Error("a pattern that is asked for anew would be unsubscribed")
 	}
+	if got := r.having("a"); got != older {
+		t.Errorf("a notice is for %v before the newer one is answered", got)
+	}
 	r.acknowledged(newer, at(1))
+	if got := r.having("a"); got != newer {
+		t.Errorf("a notice is for %v", got)
+	}
 	if r.isWantedAnew(older) || !slices.Equal(older.patterns, []string{"b"}) {
 		t.Errorf("the older one has %v", older.patterns)
 	}

@@ -32,7 +32,6 @@ func (e *CloseError) Error() string {
 const (
 	closeFinal        = 4500
 	closeUnauthorized = 4500
-	closeUnknown      = 5000
 )
 
 // run connects again and again. It gives the reason when the server does not want that, or nil after Close.
@@ -72,7 +71,7 @@ func (c *Client) judge(err error) *Error {
 			return refusal.reason
 		}
 		return errorf(CodeUnauthorized, "the server does not know the client")
-	case closed && closing.Code >= closeFinal && closing.Code < closeUnknown:
+	case closed && closing.Code >= closeFinal:
 		return errorf(CodeDisconnected, "%d %s", closing.Code, closing.Reason)
 	default:
 		return nil
