@@ -32,6 +32,11 @@ func corsHeaders(header http.Header) map[string]string {
 			found[name] = strings.Join(values, "; ")
 		}
 	}
+	// Scripts can be compressed; that has nothing to do with origins.
+	vary := strings.TrimSuffix(strings.TrimSuffix(found["Vary"], "Accept-Encoding"), ", ")
+	if found["Vary"] = vary; vary == "" {
+		delete(found, "Vary")
+	}
 	return found
 }
 

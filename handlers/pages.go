@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -48,19 +50,34 @@ func (a *api) consoleFile() fiber.Handler {
 }
 
 // file answers with a part of a page, as GET /client.js does. Whoever has a copy asks each time whether it is still the
-// same, so that pages are in one piece, and of the server's release.
+// same, so that pages are in one piece, and of the server's release. Compressed or not, the tag is the same, and weak.
 func (a *api) file(kind, text string) fiber.Handler {
 	sum := sha256.Sum256([]byte(text))
-	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
+	tag := `W/"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`
+	small := compressed(text)
 	return func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, kind)
 		c.Set(fiber.HeaderCacheControl, "no-cache")
 		c.Set(fiber.HeaderETag, tag)
-		if c.Fresh() {
+		c.Vary(fiber.HeaderAcceptEncoding)
+		switch {
+		case c.Fresh():
 			return c.SendStatus(http.StatusNotModified)
+		case c.Get(fiber.HeaderAcceptEncoding) != "" && c.AcceptsEncodings("gzip") == "gzip":
+			c.Set(fiber.HeaderContentEncoding, "gzip")
+			return c.Send(small)
+		default:
+			return c.SendString(text)
 		}
-		return c.SendString(text)
 	}
+}
+
+func compressed(text string) []byte {
+	var small bytes.Buffer
+	w := gzip.NewWriter(&small)
+	_, _ = w.Write([]byte(text)) // a buffer takes everything
+	_ = w.Close()
+	return small.Bytes()
 }
 
 // toSwagger answers GET /swagger.
