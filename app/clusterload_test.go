@@ -23,7 +23,7 @@ const (
 	// loadPublishers is how many publish at each node, and loadPace how long each rests between two messages.
 	loadPublishers = 3
 	loadPace       = 25 * time.Millisecond
-	// restlessness is how long a restless listener stays.
+	// restlessness is how long a restless listener stays; twice as long as before if it has heard nothing.
 	restlessness = 300 * time.Millisecond
 	// loadRetry is how long a client waits that was refused.
 	loadRetry = 50 * time.Millisecond
@@ -201,7 +201,7 @@ type numbered struct {
 
 // listen listens until the end, and comes back whenever it is disconnected.
 func (l *load) listen(listener *loadListener) {
-	cursor := l.begin
+	cursor, stay := l.begin, restlessness
 	for l.t.Context().Err() == nil {
 		s := l.nodes.near(listener.node)
 		connection, err := s.transports()[listener.transport](listener.topics, cursor.String())
@@ -211,10 +211,14 @@ func (l *load) listen(listener *loadListener) {
 		}
 		leave := func() bool { return true }
 		if listener.restless {
-			leave = time.AfterFunc(restlessness, connection.close).Stop
+			leave = time.AfterFunc(stay, connection.close).Stop
 		}
+		before := cursor
 		over := context.AfterFunc(l.t.Context(), connection.close)
 		done := listener.take(connection, &cursor)
+		if stay *= 2; cursor != before {
+			stay = restlessness
+		}
 		over()
 		leave()
 		connection.close()
