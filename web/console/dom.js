@@ -51,6 +51,7 @@ let toasting = 0;
 /** toast says for a while what was done. */
 export function toast(text, bad = false) {
   clearTimeout(toasting);
+  (document.querySelector('dialog[open]') ?? document.body).append($('toast')); // nothing else is seen or heard while it is open
   $('toast').classList.toggle('bad', bad);
   $('toast').textContent = text;
   toasting = setTimeout(() => { $('toast').textContent = ''; }, 6000);

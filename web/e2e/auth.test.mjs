@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { startServer } from './lib/server.mjs';
 import {
-  assertClean, chip, launch, lines, logged, openConsole, openPage, publish, row, screenshot, subscribe, view,
+  assertClean, check, chip, launch, lines, logged, openConsole, openPage, publish, row, screenshot, subscribe, view,
 } from './lib/browser.mjs';
 
 const env = {
@@ -42,6 +42,7 @@ test('who has a token signs in, and loses what a new one does not cover', async 
 
   await signIn(page, 'not a token');
   await page.getByText('The server refuses this token, or it has expired.', { exact: true }).waitFor();
+  await check(page, 'a token that is refused');
   await signIn(page, mint('--subscribe', '>', '--publish', 'news.>'));
   await logged(page, 'Signed in').waitFor();
   assert.equal(await page.getByLabel('Token or API key').isVisible(), false);
@@ -72,6 +73,7 @@ test('who is no administrator is told so, and still sees what is theirs', async 
   }
   await signIn(page, mint('--subscribe', 'news.>', '--publish', 'news.>'));
   await page.getByText('This is for administrators, and your token does not say that you are one.').locator('visible=true').waitFor();
+  await check(page, 'a view for others');
   await screenshot(page, 'no-administrator');
 
   await view(page, 'Stream');

@@ -1,35 +1,23 @@
 // How every view looks, in light and dark, on a desk and on a phone; and that nobody is kept out by that.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { startServer } from './lib/server.mjs';
 import { publishes, scene } from './lib/scene.mjs';
 import {
-  assertClean, launch, lines, logged, openConsole, openPage, publish, row, screenshot, subscribe, view,
+  assertClean, check, launch, lines, logged, openConsole, openPage, publish, row, screenshot, subscribe, view,
 } from './lib/browser.mjs';
 
-let server, browser, filled, axe;
+let server, browser, filled;
 before(async () => {
   server = await startServer();
   browser = await launch();
   filled = await scene(server);
-  axe = await readFile(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 });
 after(async () => {
   await filled?.close();
   await browser?.close();
   await server?.stop();
 });
-
-/** check wants that what is shown fits, and that axe finds nothing that keeps somebody out. */
-async function check(page, what) {
-  const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
-  assert.ok(await fits(), `${what}: nothing sticks out at the side`);
-  await page.evaluate(axe); // as the debugger does it, past the page's policy
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
-  assert.deepEqual(found, [], `${what}: axe finds nothing`);
-}
 
 /** small lists what is too small to be hit with a finger. */
 const small = (page) => page.evaluate(() => [...document.querySelectorAll('button, input, select, textarea, nav a, .chip button, td a')]

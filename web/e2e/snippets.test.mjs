@@ -37,6 +37,7 @@ async function copied(button) {
   for (const [name, language] of [['curl', 'curl'], ['javascript', 'JavaScript'], ['go', 'Go']]) {
     await dialog.getByText(language, { exact: true }).click();
     await dialog.getByRole('button', { name: 'Copy', exact: true }).click();
+    await dialog.getByText('Copied', { exact: true }).waitFor(); // behind the dialog nobody would see or hear it
     code[name] = await page.evaluate(() => navigator.clipboard.readText());
     assert.equal(code[name], await dialog.getByLabel('Code').textContent());
   }

@@ -1,6 +1,6 @@
 // Debian's Chromium, headless, and pages that remember what they loaded and what they complained about.
 import assert from 'node:assert/strict';
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants, mkdir, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -58,6 +58,17 @@ export function assertClean(page, server, ...statuses) {
   const expected = statuses.map((status) => `error: Failed to load resource: the server responded with a status of ${status} `);
   const complaints = page.seen.console.filter((line) => !expected.some((beginning) => line.startsWith(beginning)));
   assert.deepEqual(complaints, [], 'the browser has nothing to complain about');
+}
+
+/** check wants that what is shown fits, and that axe finds nothing that keeps somebody out. */
+export async function check(page, what) {
+  const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+  assert.ok(await fits(), `${what}: nothing sticks out at the side`);
+  const axe = await readFile(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+  await page.evaluate(axe); // as the debugger does it, past the page's policy
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`);
+  assert.deepEqual(found, [], `${what}: axe finds nothing`);
 }
 
 export async function screenshot(page, name, options) {
