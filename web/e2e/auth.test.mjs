@@ -43,9 +43,11 @@ test('who has a token signs in, and loses what a new one does not cover', async 
   await signIn(page, 'not a token');
   await page.getByText('The server refuses this token, or it has expired.', { exact: true }).waitFor();
   await check(page, 'a token that is refused');
+  assert.equal(await page.getByRole('button', { name: 'Sign out' }).isVisible(), false);
   await signIn(page, mint('--subscribe', '>', '--publish', 'news.>'));
   await logged(page, 'Signed in').waitFor();
   assert.equal(await page.getByLabel('Token or API key').isVisible(), false);
+  assert.equal(await page.getByLabel('Token or API key').inputValue(), '', 'the page does not hold it');
   await subscribe(page, 'news.*');
   await publish(page, 'news.eu', 'hello from ada');
   await logged(page, 'hello from ada').waitFor();
@@ -81,6 +83,7 @@ test('who is no administrator is told so, and still sees what is theirs', async 
   await page.goto(`${server.url}/#/topics/news.eu`);
   await row(page, 'for whoever may listen').first().waitFor();
   await page.getByText('0 clients', { exact: true }).waitFor();
+  assert.equal(await page.locator('#topic-count').textContent(), '', 'how many there are is for administrators');
   await page.getByRole('button', { name: 'Purge…' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Purge', exact: true }).click();
   await page.getByText(/^forbidden: /).waitFor();
@@ -89,9 +92,24 @@ test('who is no administrator is told so, and still sees what is theirs', async 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.goto(`${server.url}/#/clients`);
   await page.getByText('This is for administrators, and you are not signed in.').locator('visible=true').waitFor();
-  await signIn(page, mint('--admin'));
+  await signIn(page, mint('--admin', '--subscribe', '>'));
   await page.getByText('this page', { exact: true }).waitFor();
   await row(page, 'this page').getByText('ada').waitFor();
+  await page.goto(`${server.url}/#/topics/news.eu`);
+  await page.getByText(/^0 subscribers, \d+ messages? kept$/).waitFor();
+
+  // What was there is not theirs any more, and is not asked for in vain again and again.
+  await view(page, 'Clients');
+  await page.getByText('this page', { exact: true }).waitFor();
+  await page.clock.install();
+  await page.getByRole('button', { name: 'Change token' }).click();
+  await signIn(page, mint('--subscribe', 'news.>'));
+  await page.getByText('This is for administrators, and your token').locator('visible=true').waitFor();
+  assert.equal(await page.getByText('this page', { exact: true }).isVisible(), false);
+  const asked = () => page.seen.urls.filter((url) => url.includes('/clients?')).length;
+  const before = asked();
+  await page.clock.runFor('01:00');
+  assert.equal(asked(), before);
   await page.context().close();
 });
 

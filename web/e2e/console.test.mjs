@@ -68,7 +68,9 @@ test('what curl publishes arrives', async () => {
     method: 'POST', headers: { 'Content-Type': 'application/octet-stream' }, body: new Uint8Array([0xff, 0xfe, 0x00]),
   });
   assert.equal(binary.status, 200);
-  await lines(page).getByText('base64 //4A').waitFor();
+  await lines(page).getByText('base64 //4A').click();
+  await page.getByLabel('Data of the message').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Publish again…' }).isVisible(), false, 'it would be text');
   assertClean(page, server);
   await page.context().close();
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connect } from './lib/client.mjs';
-import { startServer } from './lib/server.mjs';
+import { quietPort, startServer } from './lib/server.mjs';
 import { assertClean, chip, launch, logged, openConsole, openPage, row, view } from './lib/browser.mjs';
 
 let server, browser;
@@ -89,8 +89,9 @@ test('clients come, are found, and are disconnected', async () => {
   await row(page, own).getByText('this page').waitFor();
   const client = await connect(server.ws);
   await client.subscribe('found.*');
+  client.send({ action: 'subscribe', topics: ['a', 'b', 'c', 'd', 'e', 'f'], ref: 1 });
   const mine = row(page, client.welcome.client_id);
-  await mine.getByText('found.*').waitFor();
+  await mine.getByText(/ {2}and 2 more$/).waitFor();
   await page.getByLabel('Only clients that a message to this topic reaches').fill('found.me');
   await row(page, own).waitFor({ state: 'detached' });
   await page.getByText('1 client', { exact: true }).waitFor();
@@ -101,6 +102,14 @@ test('clients come, are found, and are disconnected', async () => {
   await page.getByText(`Disconnected ${client.welcome.client_id}`).waitFor();
   await mine.waitFor({ state: 'detached' });
   await page.getByText('No such client.').waitFor();
+
+  // A row that goes takes no focus with it.
+  await page.getByLabel('Only clients that a message to this topic reaches').fill('');
+  const guest = await connect(server.ws);
+  await page.getByRole('button', { name: `Disconnect… ${guest.welcome.client_id}` }).focus();
+  await guest.close();
+  await row(page, guest.welcome.client_id).waitFor({ state: 'detached' });
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-labelledby')), 'clients-title');
   assertClean(page, server);
   await page.context().close();
 });
@@ -141,6 +150,56 @@ test('activity: what the server says of itself, and how it changes', async () =>
   await page.getByRole('img', { name: /^Clients over the last minutes\. WebSocket now 1, at most 1\. SSE now 0/ }).waitFor();
   assertClean(page, server);
   await page.context().close();
+});
+
+test('a tab that nobody sees asks for nothing, and is up to date when somebody does', async () => {
+  const page = await openPage(browser);
+  await page.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    globalThis.hide = (is) => {
+      hidden = is;
+      document.dispatchEvent(new Event('visibilitychange'));
+    };
+  });
+  await page.clock.install();
+  await openConsole(page, server);
+  await view(page, 'Topics');
+  await row(page, 'a.unseen').waitFor({ state: 'detached' });
+  await page.evaluate('hide(true)');
+  const asked = () => page.seen.urls.filter((url) => url.includes('/topics?')).length;
+  await page.clock.runFor('00:10'); // the question that was under way, if there was one, is answered
+  const before = asked();
+  await server.publish('a.unseen', 'one');
+  await page.clock.runFor('01:00');
+  assert.equal(asked(), before);
+  await page.evaluate('hide(false)');
+  await row(page, 'a.unseen').waitFor();
+  await page.context().close();
+});
+
+test('another process counts anew, and nothing is below zero', async () => {
+  const first = await startServer({ port: await quietPort() });
+  let second;
+  const page = await openPage(browser);
+  try {
+    await first.publish('counted', 'one');
+    await openConsole(page, first);
+    await view(page, 'Activity');
+    const published = page.locator('.tile', { hasText: 'Published' }).locator('dd');
+    await published.and(page.getByText('1', { exact: true })).waitFor();
+    await first.stop();
+    second = await startServer({ port: first.port });
+    await published.and(page.getByText('0', { exact: true })).waitFor();
+    await second.publish('counted', 'again');
+    await published.and(page.getByText('1', { exact: true })).waitFor();
+    assert.doesNotMatch(await page.getByRole('img', { name: /^Messages per second/ }).getAttribute('aria-label'), /-/);
+    assert.doesNotMatch(await page.locator('#chart-rates path.series-1').last().getAttribute('d') ?? '', /L\S+ [2-9]\d\d\.[1-9]/);
+  } finally {
+    await first.stop();
+    await second?.stop();
+    await page.context().close();
+  }
 });
 
 test('the tables say so when the server is away, and go on when it is back', async () => {

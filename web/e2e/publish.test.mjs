@@ -72,7 +72,26 @@ test('what was published comes back with arrow up, and from a list, after a relo
   await page.reload();
   await page.getByRole('button', { name: 'Recent' }).click();
   await dialog.getByText('Nothing yet.').waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await publish(page, 'long', 'x'.repeat(30_000));
+  await page.getByRole('button', { name: 'Recent' }).click();
+  await dialog.getByText('Nothing yet.').waitFor(); // what is as long as that is not kept
   assertClean(page, server);
+  await page.context().close();
+});
+
+test('who writes by an input method publishes nothing by choosing a word', async () => {
+  const page = await openPage(browser);
+  await openConsole(page, server);
+  await subscribe(page, 'words');
+  await page.getByLabel('Topic', { exact: true }).fill('words');
+  const data = page.getByLabel('Data', { exact: true });
+  await data.fill('nihao');
+  await data.dispatchEvent('keydown', { key: 'Enter', isComposing: true });
+  await publish(page, 'words', '你好');
+  await logged(page, '你好').waitFor();
+  await page.getByText('1 message', { exact: true }).waitFor();
+  assert.equal(await logged(page, 'nihao').count(), 0);
   await page.context().close();
 });
 

@@ -134,6 +134,18 @@ test('a pause hides what comes, counts it, and brings it in the end', async () =
   await page.context().close();
 });
 
+test('of very long messages fewer are kept', async () => {
+  const page = await openPage(browser);
+  await openConsole(page, server);
+  await subscribe(page, 'long');
+  const long = 'x'.repeat(1_000_000);
+  for (let n = 1; n <= 40; n++) await server.publish('long', `${n} ${long}`);
+  await page.getByText(/^40 messages, the last 3\d lines are kept$/).waitFor(); // and a word or two, if the page was too slow
+  await lines(page).getByText('40 xxx').waitFor();
+  assertClean(page, server);
+  await page.context().close();
+});
+
 test('who pauses a busy stream still reads what was there, and gets the newest in the end', async () => {
   const page = await openPage(browser);
   await openConsole(page, server);
