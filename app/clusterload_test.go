@@ -216,7 +216,7 @@ func (l *load) listen(listener *loadListener) {
 		before := cursor
 		over := context.AfterFunc(l.t.Context(), connection.close)
 		done := listener.take(connection, &cursor)
-		if stay *= 2; cursor != before {
+		if stay = min(2*stay, patience); cursor != before {
 			stay = restlessness
 		}
 		over()
