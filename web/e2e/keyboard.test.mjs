@@ -134,6 +134,16 @@ test('read, look closely, and go elsewhere by keyboard', async () => {
   await tabTo('Purge');
   await key('Enter');
   await page.getByText('No message is kept.').waitFor();
+
+  // A question that was answered with yes is open again the next time.
+  await server.publish('read.me', { n: 4 });
+  await row(page, '{ "n": 4 }').waitFor();
+  await page.getByRole('button', { name: 'Purge…' }).click();
+  await key('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'hidden' });
+  await server.publish('read.me', { n: 5 });
+  await row(page, '{ "n": 5 }').waitFor();
+  assert.equal(await row(page, '{ "n": 4 }').count(), 1);
   assertClean(page, server);
   await page.context().close();
 });

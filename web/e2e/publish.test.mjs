@@ -80,6 +80,23 @@ test('what was published comes back with arrow up, and from a list, after a relo
   await page.context().close();
 });
 
+test('a browser that keeps nothing for pages shows all the same', async () => {
+  const page = await openPage(browser);
+  await page.addInitScript(() => {
+    for (const name of ['localStorage', 'sessionStorage']) {
+      Object.defineProperty(globalThis, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+    }
+  });
+  await openConsole(page, server);
+  await subscribe(page, 'unkept');
+  await publish(page, 'unkept', 'hello');
+  await logged(page, 'hello').waitFor();
+  await page.getByRole('button', { name: 'Colours: system' }).click();
+  await page.getByRole('button', { name: 'Colours: light' }).waitFor();
+  assertClean(page, server);
+  await page.context().close();
+});
+
 test('who writes by an input method publishes nothing by choosing a word', async () => {
   const page = await openPage(browser);
   await openConsole(page, server);

@@ -120,6 +120,22 @@ test('subscribe', async () => {
   assert.match(await node(code.javascript.replace('message.data);', 'message.data);\n  break;') + 'fanfare.close();'), /^listen\.a kept$/m);
 });
 
+test('it can be copied over plain HTTP, too, where a page has no clipboard of its own', async () => {
+  const other = await openPage(browser);
+  await other.addInitScript(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+  await openConsole(other, server);
+  await other.getByRole('button', { name: 'Copy as… (subscribe)', exact: true }).click();
+  const code = await other.getByLabel('Code').textContent();
+  const copy = other.getByRole('dialog').getByRole('button', { name: 'Copy', exact: true });
+  await copy.click();
+  await other.getByText('Copied', { exact: true }).waitFor();
+  assert.ok(await copy.evaluate((e) => e === document.activeElement), 'the focus stays where it was');
+  await other.keyboard.press('Escape');
+  await other.getByLabel('Data', { exact: true }).press('ControlOrMeta+v');
+  assert.equal(await other.getByLabel('Data', { exact: true }).inputValue(), code);
+  await other.context().close();
+});
+
 test('list, history, presence, purge and disconnect', async () => {
   await server.publish('kept.a', 'one of it');
   const client = await connect(server.ws);
