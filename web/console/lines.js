@@ -30,7 +30,8 @@ export class Lines {
     this.#rows.setAttribute('role', 'presentation');
     box.append(this.#probe, this.#rows);
     box.addEventListener('scroll', () => {
-      this.#follow = this.atEnd;
+      // The event comes late: where the list itself went, nobody has scrolled, whatever has changed its size since.
+      if (box.scrollTop !== this.#at) this.#follow = this.atEnd;
       this.#at = box.scrollTop;
       this.#draw();
       moved();
@@ -55,6 +56,7 @@ export class Lines {
   toEnd() {
     this.#follow = true;
     this.#box.scrollTop = this.#box.scrollHeight;
+    this.#at = this.#box.scrollTop;
   }
 
   /** show shows these items. gone: so many went at the beginning, and who reads on is to see the same as before. */

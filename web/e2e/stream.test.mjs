@@ -142,6 +142,7 @@ test('of very long messages fewer are kept', async () => {
   for (let n = 1; n <= 40; n++) await server.publish('long', `${n} ${long}`);
   await page.getByText(/^40 messages, the last 3\d lines are kept$/).waitFor(); // and a word or two, if the page was too slow
   await lines(page).getByText('40 xxx').waitFor();
+  assert.ok(await lines(page).evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 2), 'the newest is in view');
   assertClean(page, server);
   await page.context().close();
 });
