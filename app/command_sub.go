@@ -143,7 +143,7 @@ func (c command) subscribe(ctx context.Context, server *remote.Server, patterns 
 			if printed++; printed == o.count {
 				return nil
 			}
-		case isPassing(err):
+		case fanfare.IsPassing(err):
 			said.say("%v", unprefixed(err))
 		default:
 			return unprefixed(err)
@@ -176,13 +176,4 @@ func (c command) clientOptions(server *remote.Server, o subOptions, said *troubl
 		what = "cannot connect"
 	}
 	return options
-}
-
-// isPassing tells whether a subscription goes on after an error.
-func isPassing(err error) bool {
-	if _, lost := errors.AsType[*fanfare.LostError](err); lost {
-		return true
-	}
-	_, dropped := errors.AsType[*fanfare.DroppedError](err)
-	return dropped
 }

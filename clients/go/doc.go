@@ -28,7 +28,7 @@
 //
 // Or else the reader is told. Where messages are gone for good - the log was shorter than the break, or was purged, or
 // the server keeps it in memory and was restarted - a *LostError stands between the messages, where they are
-// missing. The loop may go on after it. A program that shows a state loads that anew:
+// missing. The loop may go on after it (IsPassing tells). A program that shows a state loads that anew:
 //
 //	for message, err := range subscription.Messages(ctx) {
 //		if lost, ok := errors.AsType[*fanfare.LostError](err); ok {

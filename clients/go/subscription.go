@@ -168,15 +168,15 @@ func (s *Subscription) Messages(ctx context.Context) iter.Seq2[Message, error] {
 		defer s.Close()
 		for {
 			message, err := s.Next(ctx)
-			if isClosed(err) || !yield(message, err) || err != nil && !isPassing(err) {
+			if isClosed(err) || !yield(message, err) || err != nil && !IsPassing(err) {
 				return
 			}
 		}
 	}
 }
 
-// isPassing tells whether a subscription goes on after an error.
-func isPassing(err error) bool {
+// IsPassing tells whether a subscription goes on after an error of its loop: a *LostError or a *DroppedError.
+func IsPassing(err error) bool {
 	if _, lost := errors.AsType[*LostError](err); lost {
 		return true
 	}
