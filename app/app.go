@@ -169,12 +169,14 @@ func (a *App) Run(ctx context.Context) error {
 	}
 }
 
-// shutdown ends the server in this order: not ready; serve on for the drain delay;
+// shutdown ends the server in this order: not ready, and every HTTP connection closed behind its
+// next answer; serve on for the drain delay;
 // accept no connection and no new work; finish what was accepted, close every client
 // behind what it is due, end the engine; let the last answers out, and cut off those who
 // do not take theirs or never finish their request.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
+	a.conns.sendAway()
 	defer a.stopKeys()
 	a.logger.Info("draining", "delay", a.config.Server.DrainDelay)
 	time.Sleep(a.config.Server.DrainDelay)
