@@ -111,7 +111,7 @@ func splitBatch(body []byte) ([]jsontext.Value, error) {
 // publishOneOf publishes one message of a batch.
 func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, error) {
 	by := caller(c)
-	if err := a.publishes.take(by); err != nil {
+	if err := a.current.Load().publishes.take(by); err != nil {
 		a.auditRefusal(c, models.AsError(err))
 		return models.Receipt{}, err
 	}

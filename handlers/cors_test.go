@@ -17,7 +17,7 @@ const (
 	otherListed = "http://localhost:3000"
 )
 
-func listing(s *setup) { s.handlers.AllowedOrigins = []string{listed, otherListed} }
+func listing(s *setup) { s.handlers.Settings.AllowedOrigins = []string{listed, otherListed} }
 
 // preflight is what a browser asks before a request of that origin.
 func preflight(origin, method string) []string {
@@ -153,7 +153,7 @@ func checkProtected(t *testing.T, target target, a answer) {
 func TestCORSPreflight(t *testing.T) {
 	s := start(t, listing)
 	want := readable(listed)
-	want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE"
+	want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, DELETE"
 	want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 	want["Access-Control-Max-Age"] = "7200"
 	ofThisMachine := maps.Clone(want)

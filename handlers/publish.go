@@ -35,7 +35,7 @@ import (
 //	@Security		Bearer
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
-	if err := a.publishes.take(caller(c)); err != nil {
+	if err := a.current.Load().publishes.take(caller(c)); err != nil {
 		return err
 	}
 	topic, err := topicParam(c)

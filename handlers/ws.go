@@ -31,7 +31,7 @@ const refusalKey = "refusal"
 func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	by, refusal := a.identify(c)
 	c.Locals(callerKey, by)
-	if err := a.requests.take(by); err != nil {
+	if err := a.current.Load().requests.take(by); err != nil {
 		return err
 	}
 	key, err := base64.StdEncoding.DecodeString(c.Get("Sec-WebSocket-Key"))
@@ -41,11 +41,12 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
+	authenticator := a.current.Load().Auth
 	switch {
 	case refusal != nil:
 		c.Locals(refusalKey, models.AsError(refusal))
 		a.auditRefusal(c, models.AsError(refusal))
-	case by.User == "" && a.Auth != nil && a.Auth.WaitsForNames():
+	case by.User == "" && authenticator != nil && authenticator.WaitsForNames():
 		by.Expires = time.Now().Add(a.AuthTimeout)
 	}
 	c.Locals(callerKey, by)
