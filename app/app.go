@@ -103,6 +103,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	}
 	a.server = handlers.New(handlers.Options{
 		PubSub:         a.pubsub,
+		Engine:         config.Engine,
 		Logger:         logger,
 		Auth:           authenticator,
 		LocalHosts:     config.isLocal(),

@@ -24,6 +24,8 @@ const maxHeaderSize = 16 << 10
 // Requests and Publishes must be set.
 type Options struct {
 	PubSub *broker.PubSub
+	// Engine is what GET /metrics calls the engine.
+	Engine string
 	Logger *slog.Logger
 	// Auth knows the callers. Without it there is no authentication, and whoever reaches the
 	// server may do everything: it has to be out of reach for others.
@@ -61,6 +63,7 @@ type api struct {
 	Options
 	requestIDs *requestIDs
 	refusals   *refusals
+	counters   *counters
 	bodies     *bodies
 	// requests and publishes are Options.Requests and Options.Publishes; foreign is what the guard
 	// refuses, at Options.Requests, too.
@@ -75,6 +78,7 @@ func New(options Options) *fiber.App {
 		Options:    options,
 		requestIDs: newRequestIDs(),
 		refusals:   newRefusals(),
+		counters:   newCounters(),
 		bodies:     newBodies(),
 		requests:   newRates(options.Requests, "requests and frames"),
 		publishes:  newRates(options.Publishes, "messages"),
