@@ -78,6 +78,9 @@ func (a *api) publishBatch(c *fiber.Ctx) error {
 		if !endsBatch(err) {
 			receipt, err = a.publishOneOf(c, message)
 		}
+		if err != nil {
+			a.counters.countRefusal(models.AsError(err).Code)
+		}
 		results = append(results, newBatchResult(receipt, err))
 	}
 	return c.JSON(batchResults{Results: results})

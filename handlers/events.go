@@ -90,6 +90,7 @@ func (a *api) answerLater(c *fiber.Ctx, err error) error {
 	if c.Path() != "/events" || !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
 		return err
 	}
+	a.counters.countRefusal(e.Code)
 	if isRefusal(e.Code) {
 		a.auditRefusal(c, e)
 	}
@@ -200,7 +201,7 @@ func (a *api) serveEvents(hijacked net.Conn, l listening) {
 	}
 	client, err = a.PubSub.AddClient(ctx, l.by, conn, l.connection)
 	if err != nil {
-		refuse(conn, models.AsError(err), models.CloseGoingAway)
+		a.refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	s := &session{api: a, client: client}

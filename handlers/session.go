@@ -22,6 +22,7 @@ func (s *session) Receive(payload []byte, binary bool) {
 	if !binary {
 		request, err = decodeRequest(payload) // what is refused has its ref as well
 	}
+	s.api.counters.countFrame(request.Action)
 	if limited := s.api.current.Load().requests.take(s.client.Caller()); limited != nil {
 		err = limited
 	}
@@ -207,6 +208,7 @@ func (s *session) auth(request models.Request) error {
 // fail tells the client what went wrong. The connection stays open.
 func (s *session) fail(err error, ref models.Ref) {
 	e := models.AsError(err)
+	s.api.counters.countRefusal(e.Code)
 	if e.Code == models.CodeInternal {
 		s.api.Logger.Error("frame_failed", "error", err, "client_id", s.client.ID())
 	}

@@ -114,7 +114,7 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		return
 	}
 	if refusal != nil {
-		refuse(conn, refusal, models.CloseUnauthorized)
+		a.refuse(conn, refusal, models.CloseUnauthorized)
 		return
 	}
 	ctx := context.Background()
@@ -124,14 +124,15 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		UserAgent:     strings.ToValidUTF8(ws.Headers(fiber.HeaderUserAgent), "\uFFFD"),
 	})
 	if err != nil {
-		refuse(conn, models.AsError(err), models.CloseGoingAway)
+		a.refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	conn.Serve(&session{api: a, client: client})
 }
 
 // refuse tells a connection that has no client why, and ends it.
-func refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
+func (a *api) refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
+	a.counters.countRefusal(e.Code)
 	format := conn.Format()
 	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(reason)...)
 	_, _ = conn.Write(last, func() {})

@@ -34,6 +34,16 @@ const (
 	CodeEngineUnavailable    Code = "engine_unavailable"
 )
 
+// Codes gives all error codes.
+func Codes() []Code {
+	return []Code{
+		CodeInvalidTopic, CodeInvalidJSON, CodeInvalidCursor, CodeInvalidRequest, CodeUnauthorized, CodeForbidden,
+		CodeNotFound, CodeMethodNotAllowed, CodeRequestTimeout, CodePayloadTooLarge, CodeUnsupportedEncoding,
+		CodeUpgradeRequired, CodeHeadersTooLarge, CodeConflict, CodeTooManySubscriptions, CodeRateLimited,
+		CodeInternal, CodeOverloaded, CodeTooManyClients, CodeShuttingDown, CodeEngineUnavailable,
+	}
+}
+
 // Error is an error that the caller may see. Every other error is CodeInternal to it.
 type Error struct {
 	Code Code
