@@ -17,7 +17,7 @@ FUZZTIME  ?= 10s
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run build test race fuzz lint check bench soak microbench docs e2e fmt \
-	check-fmt check-docs check-mod check-cc e2e-tools
+	check-fmt check-docs check-mod check-cc check-prometheus e2e-tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ build: ## Build the binary: bin/fanfare
 	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
 
 # TestCluster is about NATS, and takes long: once is enough.
-test: check-cc ## Run all Go tests under the race detector, with and without epoll
+test: check-cc check-prometheus ## Run all Go tests under the race detector, with and without epoll
 	$(GO) test -race -timeout 10m $(TESTFLAGS) ./...
 	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m -skip '^TestCluster$$' $(TESTFLAGS) ./handlers ./app
 
@@ -108,6 +108,12 @@ install = if [ -n "$$missing" ]; then \
 check-cc:
 	@missing= ; \
 	set -- $$($(GO) env CC); command -v "$$1" >/dev/null || missing=" gcc libc6-dev"; \
+	$(call install,test)
+
+# The dashboard and the alerts are tested with a Prometheus, which the tests start themselves.
+check-prometheus:
+	@missing= ; \
+	command -v promtool >/dev/null && command -v prometheus >/dev/null || missing=" prometheus"; \
 	$(call install,test)
 
 # What the tests with a browser need.

@@ -110,7 +110,7 @@ func (p *pipe) Write(b []byte, room func()) (int, error) {
 			go p.open()
 		}
 	}
-	p.taken += uint64(n) //nolint:gosec // never negative
+	p.taken += uint64(n)
 	p.partial = append(p.partial, b[:n]...)
 	for {
 		text, rest, found := bytes.Cut(p.partial, []byte("\n"))

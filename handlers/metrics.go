@@ -29,13 +29,14 @@ func (a *api) metrics() fiber.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	formats := expfmt.DefaultOpenMetricsAcceptedFormats()
 	return func(c *fiber.Ctx) error {
 		families, err := registry.Gather()
 		if err != nil {
 			return err
 		}
 		accept := http.Header{fiber.HeaderAccept: {utils.CopyString(c.Get(fiber.HeaderAccept))}}
-		format := expfmt.NegotiateIncludingOpenMetrics(accept)
+		format := expfmt.NegotiateAccept(accept, formats...)
 		encoder := expfmt.NewEncoder(c, format)
 		for _, family := range families {
 			if err := encoder.Encode(family); err != nil {
