@@ -126,5 +126,5 @@ func (b *budget) giveBack(m *models.Message) {
 }
 
 func cost(m *models.Message) int64 {
-	return int64(len(m.Data)) + messageOverhead
+	return int64(m.Size()) + messageOverhead
 }

@@ -80,7 +80,7 @@ func (l *log) append(m *models.Message) {
 	}
 	m.Topic = t.name // so that all messages of a topic share one text
 	l.newest = m.ID.Sequence
-	l.size += entryOverhead + int64(len(m.Data))
+	l.size += entryOverhead + int64(m.Size())
 	l.order.Load(l.newest, t)
 	t.append(m)
 	if t.retained() > l.history.MaxMessagesPerTopic {
@@ -135,7 +135,7 @@ func (l *log) removeOldest(t *topicLog, cause Eviction) {
 	m := t.removeOldest(l.removals)
 	mark := m.ID.Sequence
 	l.order.Delete(mark)
-	l.size -= entryOverhead + int64(len(m.Data))
+	l.size -= entryOverhead + int64(m.Size())
 	l.marks.Set(mark, t)
 	l.marks.Delete(before.sequence)
 	if t.retained() > 0 {

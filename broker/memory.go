@@ -80,10 +80,11 @@ func (m *Memory) Rest() {}
 // is in the log and in the queues of the shards that want it.
 func (m *Memory) Publish(ctx context.Context, draft models.Draft) (models.Receipt, error) {
 	message := &models.Message{
-		Topic:    draft.Topic,
-		Data:     draft.Data,
-		From:     draft.From,
-		Encoding: draft.Encoding,
+		Topic:      draft.Topic,
+		Data:       draft.Data,
+		From:       draft.From,
+		Encoding:   draft.Encoding,
+		Attributes: draft.Attributes,
 	}
 	var use *keyUse
 	if draft.Key != "" {

@@ -127,7 +127,7 @@ func (s *shard) applyAll(events []event) {
 		e := events[i]
 		events[i] = event{}
 		if e.delivery != nil {
-			size += len(e.delivery.message.Data)
+			size += e.delivery.message.Size()
 			s.deliver(e.delivery)
 		} else {
 			e.apply(s)

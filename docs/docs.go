@@ -1304,6 +1304,10 @@ const docTemplate = `{
                     "description": "Data is any JSON value.",
                     "type": "object"
                 },
+                "event": {
+                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "type": "object"
+                },
                 "key": {
                     "description": "Key is an idempotency key, as the header Idempotency-Key of a single publish.",
                     "type": "string",
@@ -1312,6 +1316,15 @@ const docTemplate = `{
                 "topic": {
                     "type": "string",
                     "example": "news.eu"
+                },
+                "traceparent": {
+                    "description": "TraceParent and TraceState are the Trace Context (W3C) of whoever published the message, so that a\nsubscriber can go on with the trace.",
+                    "type": "string",
+                    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                },
+                "tracestate": {
+                    "type": "string",
+                    "example": "vendor=1"
                 }
             }
         },
@@ -1589,6 +1602,10 @@ const docTemplate = `{
                     "type": "string",
                     "example": "base64"
                 },
+                "event": {
+                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "type": "object"
+                },
                 "from": {
                     "type": "string",
                     "example": "ada"
@@ -1605,6 +1622,15 @@ const docTemplate = `{
                 "topic": {
                     "type": "string",
                     "example": "news.eu"
+                },
+                "traceparent": {
+                    "description": "TraceParent and TraceState are the Trace Context (W3C) of whoever published the message, so that a\nsubscriber can go on with the trace.",
+                    "type": "string",
+                    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                },
+                "tracestate": {
+                    "type": "string",
+                    "example": "vendor=1"
                 }
             }
         },

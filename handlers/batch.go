@@ -29,6 +29,7 @@ type batchMessage struct {
 	Data jsontext.Value `json:"data" swaggertype:"object"`
 	// Key is an idempotency key, as the header Idempotency-Key of a single publish.
 	Key string `json:"key" example:"order-1042"`
+	models.Attributes
 }
 
 // batchResults is the answer to a batch.
@@ -72,11 +73,17 @@ func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	return a.publishAll(c, messages, func(text jsontext.Value) (models.Draft, error) { return batchDraft(c, text) })
+}
+
+// publishAll publishes what parse makes of each of the messages, in their order, and answers with what became of them.
+func (a *api) publishAll(c *fiber.Ctx, messages []jsontext.Value, parse func(jsontext.Value) (models.Draft, error)) error {
 	results := make([]batchResult, 0, len(messages))
+	var err error
 	for _, message := range messages {
 		var receipt models.Receipt
 		if !endsBatch(err) {
-			receipt, err = a.publishOneOf(c, message)
+			receipt, err = a.publishOneOf(c, message, parse)
 		}
 		if err != nil {
 			a.counters.countRefusal(models.AsError(err).Code)
@@ -94,12 +101,16 @@ func splitBatch(body []byte) ([]jsontext.Value, error) {
 	if err := json.Unmarshal(body, &document, json.RejectUnknownMembers(true)); err != nil {
 		return nil, describeMismatch("a batch", err)
 	}
-	if document.Messages.Kind() != jsontext.KindBeginArray {
+	return splitList(document.Messages)
+}
+
+// splitList gives the elements of a list, which is valid JSON or nil.
+func splitList(list jsontext.Value) (messages []jsontext.Value, err error) {
+	if list.Kind() != jsontext.KindBeginArray {
 		return nil, models.Errorf(models.CodeInvalidRequest, "a batch has a list of messages")
 	}
-	var messages []jsontext.Value
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(document.Messages))
-	_, err := decoder.ReadToken()
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(list))
+	_, err = decoder.ReadToken()
 	for err == nil && decoder.PeekKind() != jsontext.KindEndArray {
 		if len(messages) == maxBatch {
 			return nil, models.Errorf(models.CodeInvalidRequest, "a batch has at most %d messages", maxBatch)
@@ -112,13 +123,15 @@ func splitBatch(body []byte) ([]jsontext.Value, error) {
 }
 
 // publishOneOf publishes one message of a batch.
-func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, error) {
+func (a *api) publishOneOf(
+	c *fiber.Ctx, text jsontext.Value, parse func(jsontext.Value) (models.Draft, error),
+) (models.Receipt, error) {
 	by := caller(c)
 	if err := a.current.Load().publishes.take(by); err != nil {
 		a.auditRefusal(c, models.AsError(err))
 		return models.Receipt{}, err
 	}
-	draft, err := batchDraft(text)
+	draft, err := parse(text)
 	if err != nil {
 		return models.Receipt{}, err
 	}
@@ -132,8 +145,8 @@ func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, e
 	return receipt, err
 }
 
-// batchDraft reads one message of a batch.
-func batchDraft(text jsontext.Value) (models.Draft, error) {
+// batchDraft reads one message of a batch. One without a Trace Context has that of the request.
+func batchDraft(c *fiber.Ctx, text jsontext.Value) (models.Draft, error) {
 	var message batchMessage
 	if err := json.Unmarshal(text, &message, json.RejectUnknownMembers(true)); err != nil {
 		return models.Draft{}, describeMismatch("a message", err)
@@ -145,7 +158,11 @@ func batchDraft(text jsontext.Value) (models.Draft, error) {
 	if message.Data == nil {
 		return models.Draft{}, models.Errorf(models.CodeInvalidRequest, "data is missing")
 	}
-	return newDraft(topic, message.Data, message.Key)
+	draft, err := newDraft(topic, message.Data, message.Key, message.Attributes)
+	if err == nil && (draft.Attributes == nil || draft.Attributes.TraceParent == "") {
+		draft.Attributes = requestAttributes(c, draft.Attributes.EventText())
+	}
+	return draft, err
 }
 
 // endsBatch tells whether an error is no fault of the message: the next would have it, too. Or,

@@ -154,7 +154,7 @@ func TestCORSPreflight(t *testing.T) {
 	s := start(t, listing)
 	want := readable(listed)
 	want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, DELETE"
-	want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+	want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate"
 	want["Access-Control-Max-Age"] = "7200"
 	ofThisMachine := maps.Clone(want)
 	ofThisMachine["Access-Control-Allow-Private-Network"] = "true"

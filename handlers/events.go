@@ -116,13 +116,17 @@ func (a *api) parseListening(c *fiber.Ctx) (l listening, err error) {
 	if err != nil {
 		return l, err
 	}
+	cloudEvents, err := formatParam(c)
+	if err != nil {
+		return l, err
+	}
 	l.by = caller(c)
 	l.ack = subscribeAck(l.patterns)
 	if c.Accepts(mimeSSE, mimeNDJSON) == mimeNDJSON {
-		l.format, l.connection = transport.NDJSON{}, connection(c, models.TransportNDJSON)
+		l.format, l.connection = transport.NDJSON{CloudEvents: cloudEvents}, connection(c, models.TransportNDJSON)
 		c.Set(fiber.HeaderContentType, mimeNDJSON)
 	} else {
-		l.format, l.connection = transport.SSE{}, connection(c, models.TransportSSE)
+		l.format, l.connection = transport.SSE{CloudEvents: cloudEvents}, connection(c, models.TransportSSE)
 		c.Set(fiber.HeaderContentType, mimeSSE)
 	}
 	return l, nil

@@ -34,6 +34,10 @@ func (a *api) history(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	cloudEvents, err := formatParam(c)
+	if err != nil {
+		return err
+	}
 	if err := caller(c).MaySubscribe(filter.Pattern); err != nil {
 		return err
 	}
@@ -45,6 +49,9 @@ func (a *api) history(c *fiber.Ctx) error {
 	}
 	if err != nil {
 		return err
+	}
+	if cloudEvents {
+		return c.JSON(newCloudEventPage(page))
 	}
 	return c.JSON(page)
 }

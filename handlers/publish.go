@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"mime"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -35,6 +33,13 @@ import (
 //	@Security		Bearer
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
+	mode, err := eventModeOf(c)
+	if err != nil {
+		return err
+	}
+	if mode == eventBatched {
+		return a.publishEvents(c)
+	}
 	if err := a.current.Load().publishes.take(caller(c)); err != nil {
 		return err
 	}
@@ -45,7 +50,11 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if err := caller(c).MayPublish(topic); err != nil {
 		return err
 	}
-	body, err := a.bodies.read(c, a.MessageSize)
+	limit := a.MessageSize
+	if mode == eventStructured {
+		limit += models.MaxEventSize
+	}
+	body, err := a.bodies.read(c, limit)
 	if err != nil {
 		return err
 	}
@@ -55,10 +64,19 @@ func (a *api) publish(c *fiber.Ctx) error {
 		return err
 	}
 	defer body.release()
-	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body.bytes)
+	var event jsontext.Value
+	switch mode {
+	case eventStructured:
+		event, draft.Data, draft.Encoding, err = models.ParseEvent(body.bytes)
+	case eventBinary:
+		event, draft.Data, draft.Encoding, err = parseBinaryEvent(c, body.bytes)
+	default:
+		draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body.bytes)
+	}
 	if err != nil {
 		return err
 	}
+	draft.Attributes = requestAttributes(c, event)
 	receipt, err := a.PubSub.Publish(c.UserContext(), caller(c), draft)
 	if err != nil {
 		return err
@@ -108,16 +126,11 @@ func kindOf(contentType string) bodyKind {
 	case contentType == "", media == fiber.MIMEApplicationForm:
 		// curl -d declares a form, whatever the data are.
 		return kindUndeclared
-	case media == fiber.MIMEApplicationJSON || strings.HasSuffix(media, "+json"):
+	case models.IsJSONType(media):
 		return kindJSON
-	case media == fiber.MIMEOctetStream || slices.Contains([]string{"image", "audio", "video"}, mainType(media)):
+	case models.IsBinaryType(media):
 		return kindBinary
 	default:
 		return kindText
 	}
-}
-
-func mainType(media string) string {
-	main, _, _ := strings.Cut(media, "/")
-	return main
 }

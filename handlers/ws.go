@@ -17,6 +17,9 @@ import (
 // refusalKey is where it is kept that the token of a handshake is refused.
 const refusalKey = "refusal"
 
+// cloudEventsKey is where it is kept that messages are to go out as CloudEvents.
+const cloudEventsKey = "cloudevents"
+
 // acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
 //
 //	@Summary		Subscribe and publish over a WebSocket
@@ -38,10 +41,15 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if !websocket.IsWebSocketUpgrade(c) || !staysOpen(c) || err != nil || len(key) != 16 {
 		return requireUpgrade(c)
 	}
+	cloudEvents, err := formatParam(c)
+	if err != nil {
+		return err
+	}
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
 	authenticator := a.current.Load().Auth
+	c.Locals(cloudEventsKey, cloudEvents)
 	switch {
 	case refusal != nil:
 		c.Locals(refusalKey, models.AsError(refusal))
@@ -107,7 +115,8 @@ func (a *api) connectionPanicked(cause any) {
 func (a *api) serveWebSocket(ws *websocket.Conn) {
 	by, _ := ws.Locals(callerKey).(models.Caller)
 	refusal, _ := ws.Locals(refusalKey).(*models.Error)
-	conn, err := a.Carrier.Accept(ws.Conn, by.Address)
+	cloudEvents, _ := ws.Locals(cloudEventsKey).(bool)
+	conn, err := a.Carrier.Accept(ws.Conn, by.Address, cloudEvents)
 	if err != nil {
 		a.Logger.Warn("connection_refused", "error", err, "caller", by)
 		_ = ws.NetConn().Close()

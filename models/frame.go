@@ -60,6 +60,8 @@ type Request struct {
 	Presence bool `json:"presence"`
 	// Key is the idempotency key of a publish.
 	Key string `json:"key"`
+	// Attributes of a publish are those of its message.
+	Attributes
 	// Token is the token, or API key, of an auth.
 	Token string `json:"token"`
 	// Data is any JSON value. Message is accepted in its place.

@@ -40,6 +40,8 @@ func Run(t *testing.T, doubts Doubts, newEngine func(t *testing.T, history broke
 		"publishes a key once":           testKeys,
 		"tells keys apart":               testKeysApart,
 		"publishes concurrent keys once": testConcurrentKeys,
+		"keeps attributes":               testAttributes,
+		"knows an event by its key":      testKeysOfEvents,
 		"is quiet after close":           testClose,
 	})
 	run(t, newEngine, small, map[string]test{
