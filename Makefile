@@ -60,6 +60,7 @@ microbench: ## Run the Go benchmarks
 
 docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
 	$(SWAG) --output docs
+	$(GO) run ./docs/openapi docs
 
 e2e: build e2e-tools web/e2e/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## Test the binary with Chromium, Node, Python and jq, and the JavaScript client
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
@@ -82,8 +83,8 @@ check-fmt:
 	if [ -n "$$files" ]; then echo "not formatted, run make fmt:" >&2; echo "$$files" >&2; exit 1; fi
 
 check-docs:
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(SWAG) --output "$$dir" && \
-	for file in docs.go swagger.json swagger.yaml; do \
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(SWAG) --output "$$dir" && $(GO) run ./docs/openapi "$$dir" && \
+	for file in docs.go swagger.json swagger.yaml openapi.json; do \
 		diff -u "docs/$$file" "$$dir/$$file" || { echo "docs/$$file is out of date, run make docs" >&2; exit 1; }; \
 	done
 

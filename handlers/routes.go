@@ -110,6 +110,8 @@ func New(options Options) *fiber.App {
 	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.limitStrangers, a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.limitStrangers, a.swaggerFile)
+	app.Get("/openapi.json", a.limitStrangers, a.openAPI())
+	app.Get("/asyncapi.json", a.limitStrangers, a.asyncAPI())
 	// A browser sees no 401 here, so it is told later.
 	app.Get("/ws", refuseBody, a.acceptWebSocket, a.webSocket())
 

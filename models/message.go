@@ -42,7 +42,7 @@ type Message struct {
 	Data     jsontext.Value `json:"data" swaggertype:"object"`
 	Time     Timestamp      `json:"time" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
 	From     string         `json:"from,omitzero" example:"ada"`
-	Encoding string         `json:"encoding,omitzero" example:"base64"`
+	Encoding string         `json:"encoding,omitzero" enums:"base64"`
 }
 
 // Receipt is the answer to a publish: where the message went.
