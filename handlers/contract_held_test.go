@@ -57,6 +57,10 @@ func TestContractIsHeld(t *testing.T) {
 		"a header is not documented": {
 			func(d tree) { delete(at(responses(d), "200", "headers"), "X-Request-Id") }, "headers that are not documented: X-Request-Id",
 		},
+		"a header of all answers is not documented": {
+			func(d tree) { at(d, "info")["description"] = "Cache-Control, X-Content-Type-Options" },
+			"headers that are not documented: Cross-Origin-Resource-Policy",
+		},
 		"a header is not sent": {
 			func(d tree) {
 				at(responses(d), "200", "headers")["X-Color"] = tree{"required": true, "schema": tree{"type": "string"}}

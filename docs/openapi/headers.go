@@ -9,15 +9,12 @@ func headers() openapi3.Headers {
 		description, example string
 		required             bool
 	}{
-		"X-Request-Id":                 {"finds the request in the server's log", "dlisdyti-5", true},
-		"X-Content-Type-Options":       {"the body is what Content-Type says", "nosniff", true},
-		"Cross-Origin-Resource-Policy": {"for pages of other origins only if CORS allows them", "same-origin", true},
-		"Cache-Control":                {"what may be kept", "no-store", true},
-		"WWW-Authenticate":             {"how to say who you are (RFC 6750)", "Bearer", true},
-		"Accept-Encoding":              {"what a body may come with (RFC 7694)", "identity", true},
-		"Retry-After":                  {"after how many seconds to try again", "1", false},
-		"Upgrade":                      {"what this route speaks", "websocket", true},
-		"Sec-WebSocket-Version":        {"which version of it", "13", true},
+		"X-Request-Id":          {"finds the request in the server's log", "dlisdyti-5", true},
+		"WWW-Authenticate":      {"how to say who you are (RFC 6750)", "Bearer", true},
+		"Accept-Encoding":       {"what a body may come with (RFC 7694)", "identity", true},
+		"Retry-After":           {"after how many seconds to try again", "1", false},
+		"Upgrade":               {"what this route speaks", "websocket", true},
+		"Sec-WebSocket-Version": {"which version of it", "13", true},
 	} {
 		value := openapi3.Header{}
 		value.Description = header.description
@@ -34,9 +31,10 @@ func headers() openapi3.Headers {
 	return all
 }
 
-// headersOf gives those of every answer with a status.
+// headersOf gives those of every answer with a status. What protects every answer alike is in the document's
+// description, or it would hide the rest.
 func headersOf(status string) openapi3.Headers {
-	names := []string{"X-Request-Id", "X-Content-Type-Options", "Cross-Origin-Resource-Policy", "Cache-Control"}
+	names := []string{"X-Request-Id"}
 	switch status {
 	case "401":
 		names = append(names, "WWW-Authenticate")
@@ -47,7 +45,7 @@ func headersOf(status string) openapi3.Headers {
 	case "429", "503":
 		names = append(names, "Retry-After")
 	case "default": // some of them could not be read
-		names = append(names[1:], "Retry-After")
+		names = []string{"Retry-After"}
 	}
 	headers := make(openapi3.Headers)
 	if status == "default" {
