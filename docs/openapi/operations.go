@@ -120,12 +120,12 @@ func completeParameter(parameter *openapi3.Parameter) {
 // completeContent gives bodies that have none an example, made of those of the fields.
 func completeContent(content openapi3.Content, schemas openapi3.Schemas) {
 	for kind, media := range content {
-		switch {
-		case kind == "application/json":
+		switch kind {
+		case "application/json":
 			if example := exampleOf(media.Schema, schemas); example != nil {
 				media.Example = example
 			}
-		case kind == "application/octet-stream":
+		case "application/octet-stream":
 			media.Schema = openapi3.NewSchemaRef("", openapi3.NewStringSchema().WithFormat("binary"))
 		default:
 			media.Schema = openapi3.NewSchemaRef("", openapi3.NewStringSchema())
