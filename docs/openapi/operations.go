@@ -166,7 +166,7 @@ func completeSecurity(document *openapi3.T) {
 		WithScheme("bearer").WithDescription("A token or an API key, if the server asks for one.")
 	document.Components.SecuritySchemes["AccessToken"] = &openapi3.SecuritySchemeRef{Value: openapi3.NewSecurityScheme().
 		WithType("apiKey").WithIn("query").WithName("access_token").
-		WithDescription("The same, where no header can be set: in a browser's EventSource or WebSocket.")}
+		WithDescription("A token or an API key, where no header can be set: in a browser's EventSource or WebSocket.")}
 	for _, item := range document.Paths.Map() {
 		for _, operation := range item.Operations() {
 			requirements := openapi3.SecurityRequirements{}
