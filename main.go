@@ -11,7 +11,7 @@ import (
 //
 //	@title						Fanfare
 //	@version					1.0
-//	@description				Real-time pub/sub: publish a message with curl, and every subscriber has it a moment later. Errors are problem details (RFC 9457) with a stable code: of a route that does not exist not_found (404), of a method that a route does not have method_not_allowed (405) with Allow. Every answer has Cache-Control, X-Content-Type-Options (nosniff) and Cross-Origin-Resource-Policy (same-origin). What answers GET answers HEAD, too. Ignore fields that you do not know.
+//	@description				Real-time pub/sub: publish a message with curl, and every subscriber has it a moment later. Errors are problem details (RFC 9457) with a stable code: of a route that does not exist not_found (404), of a method that a route does not have method_not_allowed (405) with Allow. Every answer has Cache-Control, X-Content-Type-Options (nosniff) and Cross-Origin-Resource-Policy (same-origin); to pages of the allowed origins also Access-Control-Allow-Origin, Access-Control-Expose-Headers and Vary. What answers GET answers HEAD, too. Ignore fields that you do not know.
 //	@BasePath					/
 //	@schemes					http
 //	@externalDocs.description	The console

@@ -145,6 +145,9 @@ func rigs() map[string]func(*testing.T) (*server, []exchange) {
 			client.subscribe(t, "news.eu")
 			return s, append(append(forScopes(client.id), forAll()...), exchanges()...)
 		},
+		"pages of another origin": func(t *testing.T) (*server, []exchange) {
+			return start(t, listing), all(forAll(), 200, "", "Origin", listed)
+		},
 		"who are you": func(t *testing.T) (*server, []exchange) {
 			return start(t, withAuth(t, models.Scopes{})), all(guarded, 401, models.CodeUnauthorized)
 		},

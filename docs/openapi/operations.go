@@ -133,7 +133,7 @@ func completeContent(content openapi3.Content, schemas openapi3.Schemas) {
 	}
 }
 
-func completeResponse(status string, response *openapi3.Response, problems *problems, schemas openapi3.Schemas) (err error) {
+func completeResponse(status string, response *openapi3.Response, problems *problems, schemas openapi3.Schemas) error {
 	for _, header := range response.Headers { // those of the comment
 		header.Value.Required = true
 	}
@@ -146,9 +146,10 @@ func completeResponse(status string, response *openapi3.Response, problems *prob
 		return nil
 	}
 	number, err := strconv.Atoi(status)
-	if err == nil {
-		response.Content, err = problems.content(number, *response.Description)
+	if err != nil {
+		return err
 	}
+	response.Content, err = problems.content(number, *response.Description)
 	return err
 }
 
