@@ -13,14 +13,16 @@ import (
 // metrics serves GET /metrics.
 //
 //	@Summary		Metrics for Prometheus
+//	@ID			getMetrics
 //	@Description	What the server has and what it has done since its start, in Prometheus' text format; the Go runtime and the process as well.
 //	@Tags			operations
 //	@Produce		plain
-//	@Success		200	{string}	string			"fanfare_clients{transport=\"websocket\"} 2"
+//	@Success		200	{string}	string			"the metrics"
 //	@Failure		401	{object}	models.Problem	"unauthorized"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		429	{object}	models.Problem	"rate_limited"
 //	@Security		Bearer
+//	@x-responses	{"200":{"content":{"text/plain":{"example":"fanfare_clients{transport=\"websocket\"} 2\n"}}}}
 //	@Router			/metrics [get]
 func (a *api) metrics() fiber.Handler {
 	registry := prometheus.NewRegistry()

@@ -102,6 +102,8 @@ func New(options Options) (routes *fiber.App, apply func(Settings)) {
 	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.limitStrangers, a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.limitStrangers, a.swaggerFile)
+	app.Get("/openapi.json", a.limitStrangers, a.openAPI())
+	app.Get("/asyncapi.json", a.limitStrangers, a.asyncAPI())
 	// A browser sees no 401 here, so it is told later.
 	app.Get("/ws", refuseBody, a.acceptWebSocket, a.webSocket())
 

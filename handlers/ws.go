@@ -23,9 +23,13 @@ const cloudEventsKey = "cloudevents"
 // acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
 //
 //	@Summary		Subscribe and publish over a WebSocket
+//	@ID			connect
 //	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. With "since":"<id>", "since":"all" or "last":10 a subscribe begins in the past. The first frame from the server is the welcome.
 //	@Tags			connections
-//	@Success		101	"the connection speaks WebSocket from here on"
+//	@Param			access_token	query	string	false	"a token or an API key, where a header cannot be set; a bad one is told on the connection"
+//	@Success		101	"the connection speaks WebSocket from here on: GET /asyncapi.json has its frames"
+//	@Header			101	{string}	Upgrade	"websocket"
+//	@Header			101	{string}	Sec-WebSocket-Accept	"what the handshake asks for (RFC 6455)"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
 //	@Failure		429	{object}	models.Problem	"rate_limited"
