@@ -225,7 +225,7 @@ func TestSwaggerSpec(t *testing.T) {
 
 // The specifications are given as they are in the repository, and are kept like any other file.
 func TestSpecifications(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.AllowedOrigins = []string{"https://tools.example"} })
+	s := start(t, func(s *setup) { s.handlers.Settings.AllowedOrigins = []string{"https://tools.example"} })
 	for path, text := range map[string]string{"/openapi.json": docs.OpenAPI(), "/asyncapi.json": docs.AsyncAPI()} {
 		a := s.do(t, "GET", path, "", "Origin", "https://tools.example")
 		if a.status != http.StatusOK || a.body != text {
