@@ -52,21 +52,21 @@ func startPrometheus(t *testing.T, servers ...*server) *prometheus {
 	}
 	cmd := tool(t, "prometheus", "--config.file", path, "--web.listen-address", address, "--storage.tsdb.path", dir, "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = <-ended // that it was told to end
-	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // the end of the test ends it
+	}()
+	t.Cleanup(func() { <-ended })
 	p := &prometheus{t, "http://" + address}
 	p.await("it to be ready", func() bool {
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("prometheus has ended: %v", err)
+		case <-ended:
+			t.Fatal("Prometheus has ended")
 		default:
 		}
 		response, err := http.Get(p.url + "/-/ready") //nolint:noctx // soon
