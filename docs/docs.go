@@ -362,12 +362,14 @@ const docTemplate = `{
                 ],
                 "description": "Go's profiles, for ` + "`" + `go tool pprof` + "`" + ` and ` + "`" + `go tool trace` + "`" + `: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow. Of the latter one is recorded at a time. ` + "`" + `go tool pprof` + "`" + ` sends no headers: give it the token as access_token.",
                 "produces": [
-                    "application/octet-stream"
+                    "application/octet-stream",
+                    "text/plain"
                 ],
                 "tags": [
                     "operations"
                 ],
                 "summary": "Profile the process",
+                "operationId": "getProfile",
                 "parameters": [
                     {
                         "enum": [
@@ -452,6 +454,18 @@ const docTemplate = `{
                         "description": "shutting_down",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/octet-stream": {
+                                "example": "what go tool pprof reads"
+                            },
+                            "text/plain": {
+                                "example": "goroutine profile: total 17\n"
+                            }
                         }
                     }
                 }
@@ -618,6 +632,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "What is logged?",
+                "operationId": "getLogLevel",
                 "responses": {
                     "200": {
                         "description": "OK",
@@ -662,6 +677,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "Log more, or less",
+                "operationId": "setLogLevel",
                 "parameters": [
                     {
                         "description": "debug, info, warn or error",

@@ -53,6 +53,9 @@ func forScopes(client string) []exchange {
 		{"DELETE", "/clients?user=ada", "", nil, 200, ""},
 		{"DELETE", "/topics/news.eu/messages", "", nil, 204, ""},
 		{"GET", "/metrics", "", nil, 200, ""},
+		{"GET", "/log/level", "", nil, 200, ""},
+		{"PUT", "/log/level", `{"level":"debug"}`, asJSON, 200, ""},
+		{"GET", "/debug/pprof/goroutine?debug=1", "", nil, 200, ""},
 	}
 }
 
@@ -112,6 +115,14 @@ func exchanges() []exchange {
 		{"GET", "/clients/" + anyClient, "", nil, 404, models.CodeNotFound},
 		{"DELETE", "/clients/" + anyClient, "", nil, 404, models.CodeNotFound},
 		bad("DELETE", "/clients", "", nil, models.CodeInvalidRequest),
+
+		bad("PUT", "/log/level", "{", asJSON, models.CodeInvalidJSON),
+		bad("PUT", "/log/level", `{"level":"loud"}`, asJSON, models.CodeInvalidRequest),
+		{"PUT", "/log/level", `{"level":"info"}` + strings.Repeat(" ", 8<<10), asJSON, 413, models.CodePayloadTooLarge},
+		{"PUT", "/log/level", `{"level":"info"}`, gzip, 415, models.CodeUnsupportedEncoding},
+		{"GET", "/debug/pprof/heap", "", nil, 200, ""},
+		bad("GET", "/debug/pprof/heap?debug=3", "", nil, models.CodeInvalidRequest),
+		{"GET", "/debug/pprof/stairs", "", nil, 404, models.CodeNotFound},
 
 		bad("GET", "/events?topic=a..b", "", nil, models.CodeInvalidTopic),
 		bad("GET", "/events?topic=a&since=b", "", nil, models.CodeInvalidCursor),
@@ -254,6 +265,7 @@ func TestContract(t *testing.T) {
 		t.Run("a stream that cannot begin", c.tryEndingStream)
 		t.Run("a request that does not end", c.tryHalfRequest)
 		t.Run("bodies that are too many", c.tryManyBodies)
+		t.Run("profiles", c.tryProfiles)
 	})
 	for _, promise := range c.missing() {
 		t.Errorf("documented and never seen: %s", promise)
@@ -283,7 +295,8 @@ func (c *contract) hold(t *testing.T, s *server, e exchange, a answer) {
 	if a.status != e.status {
 		t.Errorf("%s %s: %d %s", e.method, e.path, a.status, a.body)
 	}
-	isValid := e.status != http.StatusBadRequest
+	// What is not there need not have a name that the document knows.
+	isValid := e.status != http.StatusBadRequest && e.status != http.StatusNotFound
 	if err := c.check(e.request(t, s), e.body, isValid, a); err != nil {
 		t.Errorf("%s %s, %d: %v", e.method, e.path, e.status, err)
 	}
@@ -357,4 +370,30 @@ func (c *contract) tryManyBodies(t *testing.T) {
 	})
 	a.checkProblem(t, e.status, e.code)
 	c.hold(t, s, e, a)
+}
+
+// tryProfiles: only one is recorded at a time, and the shutdown ends it.
+func (c *contract) tryProfiles(t *testing.T) {
+	s := start(t)
+	e := exchange{"GET", "/debug/pprof/trace?seconds=60", "", nil, 503, models.CodeShuttingDown}
+	recorded := make(chan answer, 1)
+	go func() {
+		a, err := s.try(e.method, e.path, "")
+		if err != nil {
+			t.Error(err)
+		}
+		recorded <- a
+	}()
+	eventually(t, func() bool { return len(s.log.having("act=profile", "profile=trace")) > 0 })
+	second := exchange{"GET", "/debug/pprof/mutex?seconds=1", "", nil, 409, models.CodeConflict}
+	var a answer
+	eventually(t, func() bool { // the first has been written down, and begins a moment later
+		a = s.do(t, second.method, second.path, "")
+		return a.status == second.status
+	})
+	c.hold(t, s, second, a)
+	if err := s.app.Shutdown(); err != nil {
+		t.Error(err)
+	}
+	c.hold(t, s, e, <-recorded)
 }
