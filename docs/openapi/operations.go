@@ -121,7 +121,7 @@ func completeParameter(parameter *openapi3.Parameter) {
 func completeContent(content openapi3.Content, schemas openapi3.Schemas) {
 	for kind, media := range content {
 		switch kind {
-		case "application/json":
+		case "application/json", "application/cloudevents+json", "application/cloudevents-batch+json":
 			if example := exampleOf(media.Schema, schemas); example != nil {
 				media.Example = example
 			}
@@ -189,7 +189,10 @@ func renameSchemas(document []byte) []byte {
 	components, _ := tree["components"].(map[string]any)
 	schemas, _ := components["schemas"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
-		_, short, _ := strings.Cut(name, ".")
+		_, short, isOfPackage := strings.Cut(name, ".")
+		if !isOfPackage {
+			continue
+		}
 		short = strings.ToUpper(short[:1]) + short[1:]
 		text = strings.NewReplacer(`"`+name+`"`, `"`+short+`"`, "/schemas/"+name+`"`, "/schemas/"+short+`"`).Replace(text)
 	}
