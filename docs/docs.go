@@ -331,6 +331,15 @@ const docTemplate = `{
                         "in": "query"
                     },
                     {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: each message comes as a CloudEvent",
+                        "name": "format",
+                        "in": "query"
+                    },
+                    {
                         "type": "string",
                         "description": "as since, in place of both; a browser sends it when it comes back",
                         "name": "Last-Event-ID",
@@ -821,6 +830,15 @@ const docTemplate = `{
                         "description": "how long to wait for a message: seconds, or a duration such as 500ms; at most 60s",
                         "name": "wait",
                         "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: the messages are CloudEvents",
+                        "name": "format",
+                        "in": "query"
                     }
                 ],
                 "responses": {
@@ -930,12 +948,14 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.",
+                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key. A CloudEvent is published in structured mode (application/cloudevents+json), in binary mode (headers ce-specversion, ce-id, ce-source, ce-type and others), or with others (application/cloudevents-batch+json), which is answered as POST /publish is.",
                 "consumes": [
                     "application/json",
                     "text/plain",
                     "application/octet-stream",
-                    "application/x-www-form-urlencoded"
+                    "application/x-www-form-urlencoded",
+                    "application/cloudevents+json",
+                    "application/cloudevents-batch+json"
                 ],
                 "produces": [
                     "application/json"
@@ -967,6 +987,19 @@ const docTemplate = `{
                         "description": "for a while, a publish of yours to this topic with this key is done once; at most 255 bytes",
                         "name": "Idempotency-Key",
                         "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                        "description": "a Trace Context (W3C), which goes along with the message; one that is not valid is ignored",
+                        "name": "traceparent",
+                        "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "description": "what belongs to it",
+                        "name": "tracestate",
+                        "in": "header"
                     }
                 ],
                 "responses": {
@@ -977,7 +1010,7 @@ const docTemplate = `{
                         }
                     },
                     "400": {
-                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)",
+                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key, a CloudEvent that is not valid)",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1007,7 +1040,7 @@ const docTemplate = `{
                         }
                     },
                     "415": {
-                        "description": "unsupported_encoding: a body with Content-Encoding",
+                        "description": "unsupported_encoding: a body with Content-Encoding, or CloudEvents that are not in the JSON format",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1034,9 +1067,26 @@ const docTemplate = `{
                     "connections"
                 ],
                 "summary": "Subscribe and publish over a WebSocket",
+                "parameters": [
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: each message comes as a CloudEvent",
+                        "name": "format",
+                        "in": "query"
+                    }
+                ],
                 "responses": {
                     "101": {
                         "description": "the connection speaks WebSocket from here on"
+                    },
+                    "400": {
+                        "description": "invalid_request",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
                     },
                     "403": {
                         "description": "forbidden",
@@ -1085,6 +1135,10 @@ const docTemplate = `{
                     "description": "Data is any JSON value.",
                     "type": "object"
                 },
+                "event": {
+                    "description": "Event has the attributes of a CloudEvent, if the message was published as one.",
+                    "type": "object"
+                },
                 "key": {
                     "description": "Key is an idempotency key, as the header Idempotency-Key of a single publish.",
                     "type": "string",
@@ -1093,6 +1147,15 @@ const docTemplate = `{
                 "topic": {
                     "type": "string",
                     "example": "news.eu"
+                },
+                "traceparent": {
+                    "description": "TraceParent and TraceState are the Trace Context (W3C) of whoever published the message, so that a\nsubscriber can go on with the trace.",
+                    "type": "string",
+                    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                },
+                "tracestate": {
+                    "type": "string",
+                    "example": "vendor=1"
                 }
             }
         },
@@ -1355,6 +1418,10 @@ const docTemplate = `{
                     "type": "string",
                     "example": "base64"
                 },
+                "event": {
+                    "description": "Event has the attributes of a CloudEvent, if the message was published as one.",
+                    "type": "object"
+                },
                 "from": {
                     "type": "string",
                     "example": "ada"
@@ -1371,6 +1438,15 @@ const docTemplate = `{
                 "topic": {
                     "type": "string",
                     "example": "news.eu"
+                },
+                "traceparent": {
+                    "description": "TraceParent and TraceState are the Trace Context (W3C) of whoever published the message, so that a\nsubscriber can go on with the trace.",
+                    "type": "string",
+                    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                },
+                "tracestate": {
+                    "type": "string",
+                    "example": "vendor=1"
                 }
             }
         },

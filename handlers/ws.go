@@ -25,7 +25,9 @@ const cloudEventsKey = "cloudevents"
 //	@Summary		Subscribe and publish over a WebSocket
 //	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. With "since":"<id>", "since":"all" or "last":10 a subscribe begins in the past. The first frame from the server is the welcome.
 //	@Tags			connections
+//	@Param			format	query	string	false	"cloudevents: each message comes as a CloudEvent"	Enums(cloudevents)
 //	@Success		101	"the connection speaks WebSocket from here on"
+//	@Failure		400	{object}	models.Problem	"invalid_request"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
 //	@Failure		429	{object}	models.Problem	"rate_limited"
