@@ -40,20 +40,30 @@ type App struct {
 	conns    *httpConns
 	// stopKeys ends the refreshing of the keys for tokens.
 	stopKeys context.CancelFunc
+	// certificate is what the server shows, nil without TLS.
+	certificate *certificate
+	// apply changes the settings of the routes.
+	apply func(handlers.Settings)
+
+	// level is the least that logger logs.
+	level slog.LevelVar
 
 	// draining tells that the server wants no more traffic.
 	draining atomic.Bool
 }
 
 // New opens the address and builds everything behind it. With NATS it may wait for servers that are about
-// to start, until ctx ends. Run must follow: it frees what New has taken.
+// to start, until ctx ends. Run must follow: it frees what New has taken. What is logged is log.level's to say;
+// the logger should let it all through, since that may change.
 func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err error) {
 	a := &App{
 		config:  config,
-		logger:  logger,
 		clients: maxClients(config.Limits.Clients, descriptorLimit()),
 		conns:   newHTTPConns(),
 	}
+	a.level.Set(logLevel(config.Log.Level))
+	logger = slog.New(leveled{logger.Handler(), &a.level})
+	a.logger = logger
 	listener, err := a.listen()
 	if err != nil {
 		return nil, err
@@ -101,24 +111,21 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	if err != nil {
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
 	}
-	a.server = handlers.New(handlers.Options{
-		PubSub:         a.pubsub,
-		Logger:         logger,
-		Auth:           authenticator,
-		LocalHosts:     config.isLocal(),
-		AuthTimeout:    authTimeout,
-		Ready:          a.ready,
-		AllowedOrigins: config.Server.AllowedOrigins,
-		TrustedProxies: parseProxies(config.Server.TrustedProxies),
-		Requests:       newRate(config.Limits.RequestRate, config.Limits.RequestBurst),
-		Publishes:      newRate(config.Limits.PublishRate, config.Limits.PublishBurst),
-		MessageSize:    messageSize,
-		Subscriptions:  config.Limits.SubscriptionsPerClient,
-		HeaderTimeout:  config.Server.HeaderTimeout,
-		ReadTimeout:    config.Server.ReadTimeout,
-		WriteTimeout:   config.Server.WriteTimeout,
-		IdleTimeout:    config.Server.IdleTimeout,
-		Carrier:        a.carrier,
+	a.server, a.apply = handlers.New(handlers.Options{
+		PubSub:        a.pubsub,
+		Engine:        config.Engine,
+		Logger:        logger,
+		LogLevel:      &a.level,
+		Settings:      settings(config, authenticator),
+		AuthTimeout:   authTimeout,
+		Ready:         a.ready,
+		MessageSize:   messageSize,
+		Subscriptions: config.Limits.SubscriptionsPerClient,
+		HeaderTimeout: config.Server.HeaderTimeout,
+		ReadTimeout:   config.Server.ReadTimeout,
+		WriteTimeout:  config.Server.WriteTimeout,
+		IdleTimeout:   config.Server.IdleTimeout,
+		Carrier:       a.carrier,
 	})
 	a.conns.watch(a.server.Server())
 	return a, nil
@@ -134,11 +141,11 @@ func (a *App) listen() (net.Listener, error) {
 	if !a.config.Server.TLS.enabled() {
 		return listener, nil
 	}
-	shown, err := loadCertificate(a.config.Server.TLS, a.logger)
+	a.certificate, err = loadCertificate(a.config.Server.TLS, a.logger)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	return tls.NewListener(listener, shown.config()), nil
+	return tls.NewListener(listener, a.certificate.config()), nil
 }
 
 // Address is where the server listens, host:port.
@@ -169,12 +176,14 @@ func (a *App) Run(ctx context.Context) error {
 	}
 }
 
-// shutdown ends the server in this order: not ready; serve on for the drain delay;
+// shutdown ends the server in this order: not ready, and every HTTP connection closed behind its
+// next answer; serve on for the drain delay;
 // accept no connection and no new work; finish what was accepted, close every client
 // behind what it is due, end the engine; let the last answers out, and cut off those who
 // do not take theirs or never finish their request.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
+	a.conns.sendAway()
 	defer a.stopKeys()
 	a.logger.Info("draining", "delay", a.config.Server.DrainDelay)
 	time.Sleep(a.config.Server.DrainDelay)

@@ -60,6 +60,14 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
 
+// reload looks at the files at once.
+func (c *certificate) reload() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looked = time.Time{}
+	c.reloadLocked()
+}
+
 // reloadLocked takes over what has changed, if it loads. Between the writing of one file and
 // of the other it does not.
 func (c *certificate) reloadLocked() {

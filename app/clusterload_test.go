@@ -1,3 +1,5 @@
+//go:build unix
+
 package app_test
 
 import (
@@ -69,10 +71,11 @@ type loadListener struct {
 	steady, restless bool
 	pause            pause
 	last             atomic.Uint64
-	// Owned by its goroutine until that has ended.
-	heard    []listened
-	resumed  int
-	mistakes []string
+	// Owned by its goroutine until that has ended. resumed counts how often it had to come back, and turnedAway how
+	// often it could not.
+	heard               []listened
+	resumed, turnedAway int
+	mistakes            []string
 }
 
 // pause is the longest time between two events. Its methods may be called concurrently.
@@ -98,8 +101,8 @@ func (p *pause) get() time.Duration {
 	return p.longest
 }
 
-// startLoad begins. At a node that is to be killed nobody can be steady.
-func startLoad(t *testing.T, n *nodes, mortal bool) *load {
+// startLoad begins. At a node that is to be killed nobody can be steady. There may be more listeners.
+func startLoad(t *testing.T, n *nodes, mortal bool, more ...*loadListener) *load {
 	t.Helper()
 	l := &load{t: t, nodes: n}
 	l.ctx, l.stop = context.WithCancel(t.Context())
@@ -127,6 +130,7 @@ func startLoad(t *testing.T, n *nodes, mortal bool) *load {
 			&loadListener{transport: "sse", topics: []string{"load.>"}, node: node, restless: true},
 		)
 	}
+	l.listeners = append(l.listeners, more...)
 	for i, listener := range l.listeners {
 		listener.name = fmt.Sprintf("listener %d (%s at node %d, steady %v, restless %v)",
 			i, listener.transport, listener.node, listener.steady, listener.restless)
@@ -172,7 +176,8 @@ func (l *load) offer(p *loadPublisher, n int) (receipt models.Receipt, err error
 		return receipt, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Idempotency-Key", fmt.Sprint(l.begin, n))
+	// In this spelling net/http does not know it, and does not repeat by itself what has failed.
+	request.Header["idempotency-key"] = []string{fmt.Sprint(l.begin, n)}
 	response, err := s.client.Do(request)
 	if err != nil {
 		return receipt, err
@@ -206,6 +211,7 @@ func (l *load) listen(listener *loadListener) {
 		s := l.nodes.near(listener.node)
 		connection, err := s.transports()[listener.transport](listener.topics, cursor.String())
 		if err != nil {
+			listener.turnedAway++
 			time.Sleep(loadRetry)
 			continue
 		}

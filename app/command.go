@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -36,13 +37,28 @@ func Main() int {
 	return c.run(os.Args[1:])
 }
 
+// start is what a server is started with.
+type start struct {
+	config Config
+	logger *slog.Logger
+	// hangups asks it to load the configuration again.
+	hangups <-chan os.Signal
+	load    func() (Config, error)
+}
+
 // serve runs the server until ctx ends and it has shut down.
-func serve(ctx context.Context, cfg Config, logger *slog.Logger) error {
-	a, err := New(ctx, cfg, logger)
+func serve(ctx context.Context, s start) error {
+	a, err := New(ctx, s.config, s.logger)
 	if err != nil {
 		return err
 	}
-	return a.Run(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
+	reloading.Go(func() { a.reloadWhen(ctx, s.hangups, s.load) })
+	err = a.Run(ctx)
+	cancel()
+	reloading.Wait()
+	return err
 }
 
 // command is the command line and what it works on, so that tests can give it their own.
@@ -53,7 +69,7 @@ type command struct {
 	stderr  io.Writer // errors, and the server's log
 	// Whether people read stdout and stderr as they come.
 	outTerminal, errTerminal bool
-	serve                    func(context.Context, Config, *slog.Logger) error
+	serve                    func(context.Context, start) error
 }
 
 // usageError is a mistake on the command line, rather than in what it started.
@@ -190,9 +206,15 @@ func (c command) versionCommand() *cobra.Command {
 }
 
 // serveUntilSignal serves until SIGINT or SIGTERM asks it to stop. A second one ends the process at
-// once: the signals have their usual meaning back before the server learns of the first.
+// once: the signals have their usual meaning back before the server learns of the first. SIGHUP, where there is
+// one, has it read the configuration again, from the same file.
 func (c command) serveUntilSignal(ctx context.Context, sources ConfigSources) error {
-	cfg, err := LoadConfig(sources)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	sources.File = sources.file()
+	load := func() (Config, error) { return LoadConfig(sources) }
+	cfg, err := load()
 	if err != nil {
 		return err
 	}
@@ -204,7 +226,8 @@ func (c command) serveUntilSignal(ctx context.Context, sources ConfigSources) er
 		restore()
 		cancel()
 	})
-	return c.serve(ctx, cfg, NewLogger(c.stderr, cfg.Log))
+	all := LogConfig{Level: "debug", Format: cfg.Log.Format} // the server's own level counts
+	return c.serve(ctx, start{config: cfg, logger: NewLogger(c.stderr, all), hangups: hangups, load: load})
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {

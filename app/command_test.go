@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -158,8 +157,8 @@ func TestCommand(t *testing.T) {
 				environ: tt.environ,
 				stdout:  &stdout,
 				stderr:  &stderr,
-				serve: func(_ context.Context, cfg Config, _ *slog.Logger) error {
-					served = append(served, cfg)
+				serve: func(_ context.Context, s start) error {
+					served = append(served, s.config)
 					return tt.fails
 				},
 			}
@@ -202,8 +201,8 @@ func TestCommandLogsToStderr(t *testing.T) {
 		environ: []string{"FANFARE_LOG_FORMAT=json"},
 		stdout:  &stdout,
 		stderr:  &stderr,
-		serve: func(_ context.Context, _ Config, logger *slog.Logger) error {
-			logger.Info("listening")
+		serve: func(_ context.Context, s start) error {
+			s.logger.Info("listening")
 			return nil
 		},
 	}
@@ -268,7 +267,7 @@ func TestServing(*testing.T) {
 	c := command{
 		stdout: os.Stdout,
 		stderr: os.Stderr,
-		serve: func(ctx context.Context, _ Config, _ *slog.Logger) error {
+		serve: func(ctx context.Context, _ start) error {
 			fmt.Fprintln(os.Stderr, "serving")
 			<-ctx.Done()
 			fmt.Fprintln(os.Stderr, "stopping")

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -23,6 +24,9 @@ const minShedAge = 100 * time.Millisecond
 // advance, and some peers never finish their request or take their answer. And when the
 // server runs out of descriptors, those without a request have to go.
 type httpConns struct {
+	// leaving tells that whoever is answered is to go elsewhere with the next request.
+	leaving atomic.Bool
+
 	mu      sync.Mutex
 	conns   map[net.Conn]httpConn
 	closing bool
@@ -46,8 +50,15 @@ func (c *httpConns) watch(server *fasthttp.Server) {
 	server.Handler = func(ctx *fasthttp.RequestCtx) {
 		c.track(ctx.Conn(), stateHandling)
 		handle(ctx)
+		if c.leaving.Load() && !ctx.Hijacked() {
+			ctx.SetConnectionClose()
+		}
 	}
 }
+
+// sendAway has every answer say from now on that its connection is closed behind it. A load balancer for connections
+// turns new ones away, and has those that there are go on.
+func (c *httpConns) sendAway() { c.leaving.Store(true) }
 
 // track is fasthttp's ConnState hook.
 func (c *httpConns) track(conn net.Conn, state fasthttp.ConnState) {

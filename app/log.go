@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"io"
 	"log/slog"
 )
@@ -25,4 +26,25 @@ func logLevel(name string) slog.Level {
 	default:
 		return slog.LevelInfo
 	}
+}
+
+// leveled logs what its level says at the time, of what the handler below would.
+type leveled struct {
+	slog.Handler
+	level *slog.LevelVar
+}
+
+// Enabled implements slog.Handler.
+func (l leveled) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= l.level.Level() && l.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (l leveled) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return leveled{l.Handler.WithAttrs(attrs), l.level}
+}
+
+// WithGroup implements slog.Handler.
+func (l leveled) WithGroup(name string) slog.Handler {
+	return leveled{l.Handler.WithGroup(name), l.level}
 }

@@ -109,6 +109,13 @@ func (b *budget) done(deliveries int) {
 	}
 }
 
+// pending is how much work there is.
+func (b *budget) pending() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.work
+}
+
 // giveBack ends a message's flight.
 func (b *budget) giveBack(m *models.Message) {
 	b.mu.Lock()

@@ -179,6 +179,13 @@ func (m *Memory) Topics(_ context.Context, filter models.TopicFilter) ([]models.
 // Ready implements Engine: memory is never away.
 func (m *Memory) Ready(context.Context) error { return nil }
 
+// LogStats implements Engine.
+func (m *Memory) LogStats() (LogStats, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.log.stats(), nil
+}
+
 // Close implements Engine.
 func (m *Memory) Close() error {
 	close(m.stop)

@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 
+	"fanfare/handlers/auth"
 	"fanfare/models"
 )
 
@@ -17,7 +18,7 @@ const callerKey = "caller"
 func (a *api) authenticate(c *fiber.Ctx) error {
 	by, err := a.identify(c)
 	c.Locals(callerKey, by)
-	if limited := a.requests.take(by); limited != nil {
+	if limited := a.current.Load().requests.take(by); limited != nil {
 		return a.answerLater(c, limited)
 	}
 	if err != nil {
@@ -28,7 +29,7 @@ func (a *api) authenticate(c *fiber.Ctx) error {
 
 // limitStrangers is for the routes that need not know who asks.
 func (a *api) limitStrangers(c *fiber.Ctx) error {
-	if err := a.requests.take(caller(c)); err != nil {
+	if err := a.current.Load().requests.take(caller(c)); err != nil {
 		return err
 	}
 	return c.Next()
@@ -44,29 +45,29 @@ func caller(c *fiber.Ctx) models.Caller {
 // CodeUnauthorized and CodeInvalidRequest.
 func (a *api) identify(c *fiber.Ctx) (by models.Caller, err error) {
 	by.Scopes = a.everything
-	if a.Auth != nil {
-		by, err = a.authenticated(c)
+	if authenticator := a.current.Load().Auth; authenticator != nil {
+		by, err = a.authenticated(c, authenticator)
 	}
 	by.Address = caller(c).Address
 	return by, err
 }
 
 // authenticated gives whose credential the request has.
-func (a *api) authenticated(c *fiber.Ctx) (models.Caller, error) {
+func (a *api) authenticated(c *fiber.Ctx, authenticator *auth.Authenticator) (models.Caller, error) {
 	credential, err := credentialOf(c)
 	switch {
 	case err != nil:
 		return models.Caller{}, err
 	case credential == "":
-		return a.Auth.Stranger(), nil
+		return authenticator.Stranger(), nil
 	default:
-		return a.recognize(credential)
+		return a.recognize(authenticator, credential)
 	}
 }
 
 // recognize gives whose credential this is. What is wrong with it is not for whoever sent it.
-func (a *api) recognize(credential string) (models.Caller, error) {
-	by, err := a.Auth.Authenticate(credential)
+func (a *api) recognize(authenticator *auth.Authenticator, credential string) (models.Caller, error) {
+	by, err := authenticator.Authenticate(credential)
 	if err != nil {
 		a.Logger.Debug("credential_refused", "error", err)
 		return models.Caller{}, models.ErrUnauthorized()

@@ -87,7 +87,7 @@ func withAuth(t *testing.T, anonymous models.Scopes) func(*setup) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func(s *setup) { s.handlers.Auth, s.handlers.AuthTimeout = authenticator, patience }
+	return func(s *setup) { s.handlers.Settings.Auth, s.handlers.AuthTimeout = authenticator, patience }
 }
 
 // access is what a route answers to whom: nobody, somebody with other scopes, with the right ones,
@@ -119,11 +119,16 @@ func allRoutes() map[string]access {
 		"GET /clients/:id":                {"GET", "/clients/none", "", refused, denied, denied, http.StatusNotFound},
 		"DELETE /clients/:id":             {"DELETE", "/clients/none", "", refused, denied, denied, http.StatusNotFound},
 		"GET /metrics":                    {"GET", "/metrics", "", refused, denied, denied, ok},
+		"GET /log/level":                  {"GET", "/log/level", "", refused, denied, denied, ok},
+		"PUT /log/level":                  {"PUT", "/log/level", `{"level":"debug"}`, refused, denied, denied, ok},
+		"GET /debug/pprof/:profile":       {"GET", "/debug/pprof/goroutine", "", refused, denied, denied, ok},
 		"GET /livez":                      {"GET", "/livez", "", ok, ok, ok, ok},
 		"GET /readyz":                     {"GET", "/readyz", "", ok, ok, ok, ok},
 		"GET /":                           {"GET", "/", "", ok, ok, ok, ok},
 		"GET /client.js":                  {"GET", "/client.js", "", ok, ok, ok, ok},
 		"GET /console/:file":              {"GET", "/console/main.js", "", ok, ok, ok, ok},
+		"GET /openapi.json":               {"GET", "/openapi.json", "", ok, ok, ok, ok},
+		"GET /asyncapi.json":              {"GET", "/asyncapi.json", "", ok, ok, ok, ok},
 		"GET /swagger":                    {"GET", "/swagger", "", 301, 301, 301, 301},
 		"GET /swagger/":                   {"GET", "/swagger/", "", ok, ok, ok, ok},
 		"GET /swagger/doc.json":           {"GET", "/swagger/doc.json", "", ok, ok, ok, ok},
@@ -408,7 +413,7 @@ func TestRefusedTokens(t *testing.T) {
 	parts := strings.Split(good, ".")
 	ways := map[string]func(s *setup){
 		"a secret":     withAuth(t, models.Scopes{}),
-		"a public key": func(s *setup) { s.handlers.Auth, s.handlers.AuthTimeout = withRSA, patience },
+		"a public key": func(s *setup) { s.handlers.Settings.Auth, s.handlers.AuthTimeout = withRSA, patience },
 	}
 	tokens := map[string]string{
 		"no token":              mark,

@@ -84,5 +84,5 @@ func (a *api) proxy(c *fiber.Ctx) (peer netip.Addr, isTrusted bool) {
 }
 
 func (a *api) trusts(address netip.Addr) bool {
-	return slices.ContainsFunc(a.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(address) })
+	return slices.ContainsFunc(a.current.Load().TrustedProxies, func(p netip.Prefix) bool { return p.Contains(address) })
 }

@@ -13,7 +13,7 @@ import (
 func proxies(texts ...string) func(*setup) {
 	return func(s *setup) {
 		for _, text := range texts {
-			s.handlers.TrustedProxies = append(s.handlers.TrustedProxies, netip.MustParsePrefix(text))
+			s.handlers.Settings.TrustedProxies = append(s.handlers.Settings.TrustedProxies, netip.MustParsePrefix(text))
 		}
 	}
 }

@@ -28,7 +28,7 @@ type batchMessage struct {
 	// Data is any JSON value.
 	Data jsontext.Value `json:"data" swaggertype:"object"`
 	// Key is an idempotency key, as the header Idempotency-Key of a single publish.
-	Key string `json:"key" example:"order-1042"`
+	Key string `json:"key,omitzero" example:"order-1042"`
 	models.Attributes
 }
 
@@ -46,19 +46,22 @@ type batchResult struct {
 // publishBatch answers POST /publish.
 //
 //	@Summary		Publish many messages
+//	@ID			publishBatch
 //	@Description	Publishes up to 1,000 messages in their order, and answers with a receipt or a problem for each, in the same order. What is wrong with one message does not keep the others from being published. When the server can take no more, all that are left have the same problem, and none of them was published.
 //	@Tags			topics
 //	@Accept			json
 //	@Produce		json
 //	@Param			batch	body		batch	true	"the messages, at most 8 MiB"
-//	@Success		200		{object}	batchResults
+//	@Success		200		{object}	object			"a receipt or a problem for each message"
 //	@Failure		400		{object}	models.Problem	"invalid_json, invalid_request: of the batch itself"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		413		{object}	models.Problem	"payload_too_large: the batch itself"
 //	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
 //	@Failure		429		{object}	models.Problem	"rate_limited"
+//	@Failure		503		{object}	models.Problem	"overloaded: too many large bodies are on their way"
 //	@Security		Bearer
+//	@x-responses	{"200":{"content":{"application/json":{"schema":{"type":"object","required":["results"],"properties":{"results":{"type":"array","items":{"oneOf":[{"$ref":"#/components/schemas/models.Receipt"},{"$ref":"#/components/schemas/models.Problem"}]}}}},"example":{"results":[{"id":"4kq9zt2m-1042","topic":"news.eu","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":2},{"type":"about:blank","title":"Bad Request","status":400,"detail":"a topic must not be empty","code":"invalid_topic"}]}}}}}
 //	@Router			/publish [post]
 func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err := caller(c).MayPublishSome(); err != nil {
@@ -84,6 +87,9 @@ func (a *api) publishAll(c *fiber.Ctx, messages []jsontext.Value, parse func(jso
 		var receipt models.Receipt
 		if !endsBatch(err) {
 			receipt, err = a.publishOneOf(c, message, parse)
+		}
+		if err != nil {
+			a.counters.countRefusal(models.AsError(err).Code)
 		}
 		results = append(results, newBatchResult(receipt, err))
 	}
@@ -124,7 +130,7 @@ func (a *api) publishOneOf(
 	c *fiber.Ctx, text jsontext.Value, parse func(jsontext.Value) (models.Draft, error),
 ) (models.Receipt, error) {
 	by := caller(c)
-	if err := a.publishes.take(by); err != nil {
+	if err := a.current.Load().publishes.take(by); err != nil {
 		a.auditRefusal(c, models.AsError(err))
 		return models.Receipt{}, err
 	}

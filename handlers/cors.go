@@ -9,7 +9,7 @@ import (
 // What pages of another origin may send and read, besides what any page may (Fetch
 // Standard, "CORS protocol").
 const (
-	corsMethods        = "GET, HEAD, POST, DELETE"
+	corsMethods        = "GET, HEAD, POST, PUT, DELETE"
 	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate"
 	corsAnswerHeaders  = "Retry-After, X-Request-Id"
 	corsMaxAge         = "7200" // seconds; Chromium remembers a preflight no longer
@@ -39,7 +39,7 @@ func (a *api) cors(c *fiber.Ctx) error {
 // whether it is. Credentials are not allowed: there are no cookies.
 func (a *api) allowOrigin(c *fiber.Ctx) bool {
 	origin := c.Get(fiber.HeaderOrigin)
-	if !slices.Contains(a.AllowedOrigins, origin) {
+	if !slices.Contains(a.current.Load().AllowedOrigins, origin) {
 		return false
 	}
 	c.Set(fiber.HeaderAccessControlAllowOrigin, origin)

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ const (
 	otherListed = "http://localhost:3000"
 )
 
-func listing(s *setup) { s.handlers.AllowedOrigins = []string{listed, otherListed} }
+func listing(s *setup) { s.handlers.Settings.AllowedOrigins = []string{listed, otherListed} }
 
 // preflight is what a browser asks before a request of that origin.
 func preflight(origin, method string) []string {
@@ -136,7 +137,8 @@ func TestCORSOnEveryRoute(t *testing.T) {
 func checkProtected(t *testing.T, target target, a answer) {
 	t.Helper()
 	copies := "no-store"
-	if target.path == "/client.js" && a.status == http.StatusOK {
+	isFile := slices.Contains([]string{"/client.js", "/openapi.json", "/asyncapi.json"}, target.path)
+	if isFile && a.status == http.StatusOK {
 		copies = "no-cache"
 	}
 	for name, want := range map[string]string{
@@ -153,7 +155,7 @@ func checkProtected(t *testing.T, target target, a answer) {
 func TestCORSPreflight(t *testing.T) {
 	s := start(t, listing)
 	want := readable(listed)
-	want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE"
+	want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, DELETE"
 	want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate"
 	want["Access-Control-Max-Age"] = "7200"
 	ofThisMachine := maps.Clone(want)

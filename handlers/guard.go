@@ -25,7 +25,7 @@ func (a *api) guard(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	// They have a bucket of their own: what a page does must not be charged to its reader.
-	if limited := a.foreign.take(caller(c)); limited != nil {
+	if limited := a.current.Load().foreign.take(caller(c)); limited != nil {
 		return limited
 	}
 	return err
@@ -33,11 +33,12 @@ func (a *api) guard(c *fiber.Ctx) error {
 
 // refusal is why the guard does not let a request in, or nil.
 func (a *api) refusal(c *fiber.Ctx) error {
+	s := a.current.Load()
 	switch {
 	// The first is the request target's, if that names one.
-	case (a.Auth == nil || a.LocalHosts) && !a.isLocalHost(c.Context().Host(), c.Request().Header.Host()):
+	case (s.Auth == nil || s.LocalHosts) && !s.isLocalHost(c.Context().Host(), c.Request().Header.Host()):
 		return forbidden("the Host must be localhost or a loopback address; behind a proxy, see server.trusted_proxies")
-	case a.Auth == nil && isForwarded(c):
+	case s.Auth == nil && isForwarded(c):
 		return forbidden("without authentication, requests through a proxy are refused")
 	case !a.isFriendlyOrigin(c) && !isLinkToPage(c):
 		return forbidden("requests of pages from another origin are refused; see server.allowed_origins")
@@ -52,9 +53,9 @@ func forbidden(message string) error {
 
 // isLocalHost tells whether the hosts are all names of this machine. Without authentication there has
 // to be one; a browser always has.
-func (a *api) isLocalHost(hosts ...[]byte) bool {
+func (s *settings) isLocalHost(hosts ...[]byte) bool {
 	for _, host := range hosts {
-		if !isLoopbackHost(host) && (a.Auth == nil || len(host) > 0) {
+		if !isLoopbackHost(host) && (s.Auth == nil || len(host) > 0) {
 			return false
 		}
 	}
@@ -99,7 +100,7 @@ func (a *api) isFriendlyOrigin(c *fiber.Ctx) bool {
 	case 1:
 		origin := string(origins[0]) // before another header is looked for, which takes its place
 		own := a.schemeOf(c) + "://" + string(c.Context().Host())
-		return origin == own || slices.Contains(a.AllowedOrigins, origin)
+		return origin == own || slices.Contains(a.current.Load().AllowedOrigins, origin)
 	default: // no browser does that
 		return false
 	}

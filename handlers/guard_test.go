@@ -99,7 +99,9 @@ func TestGuardRequestTarget(t *testing.T) {
 }
 
 func TestGuardOrigin(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.AllowedOrigins = []string{"https://app.example", "http://localhost:3000"} })
+	s := start(t, func(s *setup) {
+		s.handlers.Settings.AllowedOrigins = []string{"https://app.example", "http://localhost:3000"}
+	})
 	own := "http://" + s.address
 	_, port, _ := strings.Cut(s.address, ":")
 	tests := map[string]struct {
@@ -263,7 +265,7 @@ func TestGuardStandsBeforeEveryRoute(t *testing.T) {
 }
 
 func TestGuardOfTheHandshake(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.AllowedOrigins = []string{"https://app.example"} })
+	s := start(t, func(s *setup) { s.handlers.Settings.AllowedOrigins = []string{"https://app.example"} })
 	tests := map[string]struct {
 		origin string
 		open   bool
@@ -308,7 +310,7 @@ func TestGuardOfTheHandshake(t *testing.T) {
 func TestLocalHosts(t *testing.T) {
 	for name, local := range map[string]bool{"for this machine": true, "for others": false} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, withAuth(t, models.Scopes{Publish: []models.Pattern{"open"}}), func(s *setup) { s.handlers.LocalHosts = local })
+			s := start(t, withAuth(t, models.Scopes{Publish: []models.Pattern{"open"}}), func(s *setup) { s.handlers.Settings.LocalHosts = local })
 			s.publish(t, "open", "1")
 			a := s.do(t, "POST", "/topics/open/publish", "1", "Host", "evil.test", "Origin", "http://evil.test")
 			if local {
@@ -322,7 +324,7 @@ func TestLocalHosts(t *testing.T) {
 
 // TestRefusedOriginsAreCounted like any other request.
 func TestRefusedOriginsAreCounted(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.Requests = slowly(2) })
+	s := start(t, func(s *setup) { s.handlers.Settings.Requests = slowly(2) })
 	for range 2 {
 		s.do(t, "GET", "/topics", "", "Origin", "https://evil.test").checkProblem(t, http.StatusForbidden, models.CodeForbidden)
 	}

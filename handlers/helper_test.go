@@ -102,7 +102,9 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 			PingInterval:  patience,
 		},
 		handlers: handlers.Options{
+			Engine:        "memory",
 			Logger:        logger,
+			LogLevel:      new(slog.LevelVar),
 			MessageSize:   messageSize,
 			HeaderTimeout: patience,
 			ReadTimeout:   patience,
@@ -133,7 +135,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 	if s.handlers.Ready == nil {
 		s.handlers.Ready = pubsub.Ready
 	}
-	app := handlers.New(s.handlers)
+	app, _ := handlers.New(s.handlers)
 	app.Server().ConnState = s.connState
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -571,4 +573,14 @@ func (l *logBook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// having gives the lines that contain all of the texts.
+func (l *logBook) having(texts ...string) (lines []string) {
+	for line := range strings.Lines(l.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }

@@ -68,7 +68,7 @@ func TestPromisedBodiesTakeNoMemory(t *testing.T) {
 
 // TestUnknownActionIsNotLogged: an action is whatever a client writes.
 func TestUnknownActionIsNotLogged(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	s := start(t, func(s *setup) { s.handlers.Settings.Requests = slowly(1) })
 	c := s.dial(t)
 	if got := c.askError(t, `{"action":"`+mark+strings.Repeat("x", 10_000)+`"}`); got != failure(models.CodeRateLimited, "") {
 		t.Errorf("got %s", got)
@@ -80,7 +80,7 @@ func TestUnknownActionIsNotLogged(t *testing.T) {
 
 // TestRateLimitedIsNoSuccess: only an EventSource is told in a 200.
 func TestRateLimitedIsNoSuccess(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	s := start(t, func(s *setup) { s.handlers.Settings.Requests = slowly(1) })
 	s.get(t, "/topics")
 	for _, route := range [][2]string{{"POST", "/topics/a/publish"}, {"DELETE", "/topics/a/messages"}, {"GET", "/topics/a/messages"}} {
 		checkRateLimited(t, s.do(t, route[0], route[1], "1", "Accept", "application/json, text/event-stream"))

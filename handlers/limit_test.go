@@ -100,7 +100,7 @@ func checkRateLimited(t *testing.T, a answer) {
 // TestRequestRate: whatever is asked for counts, but for the probes and the files of the console;
 // each user and each address has a bucket.
 func TestRequestRate(t *testing.T) {
-	s := start(t, withAuth(t, models.Scopes{}), proxies("127.0.0.1/32"), func(s *setup) { s.handlers.Requests = slowly(len(allRoutes())) })
+	s := start(t, withAuth(t, models.Scopes{}), proxies("127.0.0.1/32"), func(s *setup) { s.handlers.Settings.Requests = slowly(len(allRoutes())) })
 	tests := map[string][]string{
 		"a stranger":       {"X-Forwarded-For", "192.0.2.1"},
 		"another stranger": {"X-Forwarded-For", "192.0.2.2"},
@@ -152,7 +152,7 @@ func TestRequestRate(t *testing.T) {
 
 // TestRequestRateOfAnEventSource: a browser would give up for good at a 429.
 func TestRequestRateOfAnEventSource(t *testing.T) {
-	s := start(t, func(s *setup) { s.handlers.Requests = slowly(1) })
+	s := start(t, func(s *setup) { s.handlers.Settings.Requests = slowly(1) })
 	s.get(t, "/topics")
 	l := s.listen(t, "topic=a", "Accept", "text/event-stream")
 	if e := l.next(); e.name != "error" || !strings.Contains(e.data, `"code":"rate_limited"`) {
@@ -169,7 +169,7 @@ func TestRequestRateOfAnEventSource(t *testing.T) {
 // TestFrameRate: frames and requests have one bucket, over all connections of a user. The
 // connection stays, and pings are answered.
 func TestFrameRate(t *testing.T) {
-	s := start(t, withAuth(t, models.Scopes{}), func(s *setup) { s.handlers.Requests = slowly(6) })
+	s := start(t, withAuth(t, models.Scopes{}), func(s *setup) { s.handlers.Settings.Requests = slowly(6) })
 	ada := bearer(token("ada", grant{"subscribe": []string{"a"}, "publish": []string{"a"}}))
 	one, two := s.dial(t, ada...), s.dial(t, ada...)
 	one.subscribe(t, "a")
@@ -214,7 +214,7 @@ func TestFrameRate(t *testing.T) {
 
 // TestPublishRate: every message that is offered counts, over whatever it comes.
 func TestPublishRate(t *testing.T) {
-	s := start(t, withAuth(t, models.Scopes{Publish: []models.Pattern{"a"}}), func(s *setup) { s.handlers.Publishes = slowly(5) })
+	s := start(t, withAuth(t, models.Scopes{Publish: []models.Pattern{"a"}}), func(s *setup) { s.handlers.Settings.Publishes = slowly(5) })
 	ada := bearer(token("ada", grant{"publish": []string{"a"}, "admin": true}))
 	c := s.dial(t, ada...)
 	s.publish(t, "a", "1", ada...)

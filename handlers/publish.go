@@ -14,12 +14,13 @@ import (
 // publish answers POST /topics/{name}/publish.
 //
 //	@Summary		Publish a message
+//	@ID			publish
 //	@Description	The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with "encoding":"base64". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key. A CloudEvent is published in structured mode (application/cloudevents+json), in binary mode (headers ce-specversion, ce-id, ce-source, ce-type and others), or with others (application/cloudevents-batch+json), which is answered as POST /publish is.
 //	@Tags			topics
-//	@Accept			json,plain,octet-stream,x-www-form-urlencoded,application/cloudevents+json,application/cloudevents-batch+json
+//	@Accept			json,plain,octet-stream,application/cloudevents+json,application/cloudevents-batch+json
 //	@Produce		json
 //	@Param			name			path		string			true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
-//	@Param			message			body		exampleMessage	true	"any JSON, or text, or bytes"
+//	@Param			message			body		object			true	"any JSON, or text, or bytes"
 //	@Param			Idempotency-Key	header		string			false	"for a while, a publish of yours to this topic with this key is done once; at most 255 bytes"
 //	@Param			traceparent		header		string			false	"a Trace Context (W3C), which goes along with the message; one that is not valid is ignored"	example(00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01)
 //	@Param			tracestate		header		string			false	"what belongs to it"
@@ -33,6 +34,7 @@ import (
 //	@Failure		429				{object}	models.Problem	"rate_limited"
 //	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
 //	@Security		Bearer
+//	@x-requestBody	{"content":{"application/json":{"schema":{"$ref":null,"type":null},"examples":{"object":{"value":{"text":"hello"}},"number":{"value":42}}},"text/plain":{"example":"hello"},"application/octet-stream":{"example":"any bytes"},"application/cloudevents+json":{"schema":{"type":"object","required":["specversion","id","source","type"]},"example":{"specversion":"1.0","id":"A-1","source":"/shop","type":"order.placed","data":{"total":12}}},"application/cloudevents-batch+json":{"schema":{"type":"array","items":{"type":"object"}},"example":[{"specversion":"1.0","id":"A-1","source":"/shop","type":"order.placed"}]}}}
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
 	mode, err := eventModeOf(c)
@@ -42,7 +44,7 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if mode == eventBatched {
 		return a.publishEvents(c)
 	}
-	if err := a.publishes.take(caller(c)); err != nil {
+	if err := a.current.Load().publishes.take(caller(c)); err != nil {
 		return err
 	}
 	topic, err := topicParam(c)
@@ -86,11 +88,6 @@ func (a *api) publish(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	c.Response().SetBodyRaw(append(receipt.AppendJSON(nil), '\n'))
 	return nil
-}
-
-// exampleMessage is what Swagger UI offers to publish.
-type exampleMessage struct { //nolint:unused // by the comment of publish
-	Text string `json:"text" example:"hello"`
 }
 
 // parseBody makes data of a request's body, which it may keep.

@@ -3,7 +3,8 @@ package handlers
 import (
 	"context"
 	"log/slog"
-	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -11,7 +12,6 @@ import (
 
 	"fanfare/broker"
 	"fanfare/clients/js"
-	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
 	"fanfare/web"
@@ -20,31 +20,21 @@ import (
 // maxHeaderSize bounds the request line and headers, in bytes. More is a 431.
 const maxHeaderSize = 16 << 10
 
-// Options configures the routes. Every field but Auth, AllowedOrigins, TrustedProxies,
-// Requests and Publishes must be set.
+// Options configures the routes. Every field but Settings must be set.
 type Options struct {
 	PubSub *broker.PubSub
+	// Engine is what GET /metrics calls the engine.
+	Engine string
 	Logger *slog.Logger
-	// Auth knows the callers. Without it there is no authentication, and whoever reaches the
-	// server may do everything: it has to be out of reach for others.
-	Auth *auth.Authenticator
+	// LogLevel is the least that Logger logs.
+	LogLevel *slog.LevelVar
+	// Settings are those to begin with.
+	Settings Settings
 	// AuthTimeout is how long a WebSocket that came without a token may take to send one, where
 	// strangers may do nothing.
 	AuthTimeout time.Duration
 	// Ready is nil when the server wants traffic, else it says why not.
 	Ready func(ctx context.Context) error
-	// AllowedOrigins may use the server from a browser, besides its own pages. Each is
-	// scheme://host[:port], in lower case.
-	AllowedOrigins []string
-	// LocalHosts tells that the server is for this machine alone, so that requests to other names
-	// are refused. Without Auth they always are.
-	LocalHosts bool
-	// TrustedProxies may say where requests come from, by X-Forwarded-For, and by which scheme,
-	// by X-Forwarded-Proto. Whoever has such an address can pretend to be anywhere.
-	TrustedProxies []netip.Prefix
-	// Requests limits HTTP requests and frames of /ws, Publishes the messages that are offered,
-	// of each user or, if there is no user, each models.Network.
-	Requests, Publishes Rate
 	// MessageSize bounds the body of a publish, in bytes.
 	MessageSize int
 	// Subscriptions bounds those of one client.
@@ -56,31 +46,33 @@ type Options struct {
 	Carrier                                               *transport.Carrier
 }
 
-// api has what the handlers need. It never changes.
+// api has what the handlers need. Only its settings change.
 type api struct {
 	Options
 	requestIDs *requestIDs
 	refusals   *refusals
+	counters   *counters
 	bodies     *bodies
-	// requests and publishes are Options.Requests and Options.Publishes; foreign is what the guard
-	// refuses, at Options.Requests, too.
-	requests, publishes, foreign *rates
 	// everything is what callers may do without authentication.
 	everything *models.Scopes
+	// recording is held while a profile is recorded.
+	recording sync.Mutex
+
+	// current has the settings of this moment. What is done for one request may see some and then others.
+	current atomic.Pointer[settings]
 }
 
-// New gives the server's routes: all of them are on this page.
-func New(options Options) *fiber.App {
+// New gives the server's routes, all of them on this page, and what changes their settings while they serve.
+func New(options Options) (routes *fiber.App, apply func(Settings)) {
 	a := &api{
 		Options:    options,
 		requestIDs: newRequestIDs(),
 		refusals:   newRefusals(),
+		counters:   newCounters(),
 		bodies:     newBodies(),
-		requests:   newRates(options.Requests, "requests and frames"),
-		publishes:  newRates(options.Publishes, "messages"),
-		foreign:    newRates(options.Requests, "requests"),
 		everything: models.AllScopes(),
 	}
+	a.apply(options.Settings)
 	app := fiber.New(fiber.Config{
 		AppName:               "Fanfare",
 		StreamRequestBody:     true, // bodies are read when it is known who sends them
@@ -110,6 +102,8 @@ func New(options Options) *fiber.App {
 	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.limitStrangers, a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.limitStrangers, a.swaggerFile)
+	app.Get("/openapi.json", a.limitStrangers, a.openAPI())
+	app.Get("/asyncapi.json", a.limitStrangers, a.asyncAPI())
 	// A browser sees no 401 here, so it is told later.
 	app.Get("/ws", refuseBody, a.acceptWebSocket, a.webSocket())
 
@@ -129,6 +123,9 @@ func New(options Options) *fiber.App {
 	app.Get("/clients/:id", a.forAdmins, a.getClient)
 	app.Delete("/clients/:id", a.forAdmins, a.disconnectClient)
 	app.Get("/metrics", a.forAdmins, a.metrics())
+	app.Get("/log/level", a.forAdmins, a.getLogLevel)
+	app.Put("/log/level", a.forAdmins, a.setLogLevel)
+	app.Get("/debug/pprof/:profile", a.forAdmins, a.profile)
 
 	// Whoever is answered during the shutdown need not try the connection again.
 	app.Server().CloseOnShutdown = true
@@ -137,5 +134,5 @@ func New(options Options) *fiber.App {
 	refuseUnknownMethods(app)
 	drainBodies(app)
 	a.drainRefused(app)
-	return app
+	return app, a.apply
 }

@@ -22,7 +22,8 @@ func (s *session) Receive(payload []byte, binary bool) {
 	if !binary {
 		request, err = decodeRequest(payload) // what is refused has its ref as well
 	}
-	if limited := s.api.requests.take(s.client.Caller()); limited != nil {
+	s.api.counters.countFrame(request.Action)
+	if limited := s.api.current.Load().requests.take(s.client.Caller()); limited != nil {
 		err = limited
 	}
 	if err == nil {
@@ -48,7 +49,7 @@ func (s *session) failed(act models.Action, err error) {
 // Reply passes on a ready-made answer to a control frame. One too many has it late, since a client
 // that missed it would end the connection.
 func (s *session) Reply(frame []byte) {
-	_ = s.api.requests.take(s.client.Caller())
+	_ = s.api.current.Load().requests.take(s.client.Caller())
 	_ = s.api.PubSub.SendRaw(context.Background(), s.client, frame)
 }
 
@@ -148,7 +149,7 @@ func (s *session) unsubscribe(request models.Request) error {
 
 func (s *session) publish(request models.Request) error {
 	by := s.client.Caller()
-	if err := s.api.publishes.take(by); err != nil {
+	if err := s.api.current.Load().publishes.take(by); err != nil {
 		return err
 	}
 	draft, err := requestDraft(request)
@@ -196,9 +197,9 @@ func (s *session) auth(request models.Request) error {
 	}
 	now := s.client.Caller()
 	by := now
-	if s.api.Auth != nil {
+	if authenticator := s.api.current.Load().Auth; authenticator != nil {
 		var err error
-		if by, err = s.api.recognize(request.Token); err != nil {
+		if by, err = s.api.recognize(authenticator, request.Token); err != nil {
 			return err
 		}
 		if by.Address = now.Address; now.User != "" && by.User != now.User {
@@ -211,6 +212,7 @@ func (s *session) auth(request models.Request) error {
 // fail tells the client what went wrong. The connection stays open.
 func (s *session) fail(err error, ref models.Ref) {
 	e := models.AsError(err)
+	s.api.counters.countRefusal(e.Code)
 	if e.Code == models.CodeInternal {
 		s.api.Logger.Error("frame_failed", "error", err, "client_id", s.client.ID())
 	}

@@ -23,10 +23,14 @@ const cloudEventsKey = "cloudevents"
 // acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
 //
 //	@Summary		Subscribe and publish over a WebSocket
+//	@ID			connect
 //	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. With "since":"<id>", "since":"all" or "last":10 a subscribe begins in the past. The first frame from the server is the welcome.
 //	@Tags			connections
+//	@Param			access_token	query	string	false	"a token or an API key, where a header cannot be set; a bad one is told on the connection"
 //	@Param			format	query	string	false	"cloudevents: each message comes as a CloudEvent"	Enums(cloudevents)
-//	@Success		101	"the connection speaks WebSocket from here on"
+//	@Success		101	"the connection speaks WebSocket from here on: GET /asyncapi.json has its frames"
+//	@Header			101	{string}	Upgrade	"websocket"
+//	@Header			101	{string}	Sec-WebSocket-Accept	"what the handshake asks for (RFC 6455)"
 //	@Failure		400	{object}	models.Problem	"invalid_request"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
@@ -36,7 +40,7 @@ const cloudEventsKey = "cloudevents"
 func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	by, refusal := a.identify(c)
 	c.Locals(callerKey, by)
-	if err := a.requests.take(by); err != nil {
+	if err := a.current.Load().requests.take(by); err != nil {
 		return err
 	}
 	key, err := base64.StdEncoding.DecodeString(c.Get("Sec-WebSocket-Key"))
@@ -50,12 +54,13 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
+	authenticator := a.current.Load().Auth
 	c.Locals(cloudEventsKey, cloudEvents)
 	switch {
 	case refusal != nil:
 		c.Locals(refusalKey, models.AsError(refusal))
 		a.auditRefusal(c, models.AsError(refusal))
-	case by.User == "" && a.Auth != nil && a.Auth.WaitsForNames():
+	case by.User == "" && authenticator != nil && authenticator.WaitsForNames():
 		by.Expires = time.Now().Add(a.AuthTimeout)
 	}
 	c.Locals(callerKey, by)
@@ -124,7 +129,7 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		return
 	}
 	if refusal != nil {
-		refuse(conn, refusal, models.CloseUnauthorized)
+		a.refuse(conn, refusal, models.CloseUnauthorized)
 		return
 	}
 	ctx := context.Background()
@@ -134,14 +139,15 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		UserAgent:     strings.ToValidUTF8(ws.Headers(fiber.HeaderUserAgent), "\uFFFD"),
 	})
 	if err != nil {
-		refuse(conn, models.AsError(err), models.CloseGoingAway)
+		a.refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	conn.Serve(&session{api: a, client: client})
 }
 
 // refuse tells a connection that has no client why, and ends it.
-func refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
+func (a *api) refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
+	a.counters.countRefusal(e.Code)
 	format := conn.Format()
 	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(reason)...)
 	_, _ = conn.Write(last, func() {})

@@ -44,7 +44,7 @@ type Message struct {
 	Data     jsontext.Value `json:"data" swaggertype:"object"`
 	Time     Timestamp      `json:"time" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
 	From     string         `json:"from,omitzero" example:"ada"`
-	Encoding string         `json:"encoding,omitzero" example:"base64"`
+	Encoding string         `json:"encoding,omitzero" enums:"base64"`
 	// Attributes are nil if there are none.
 	*Attributes
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, doubts Doubts, newEngine func(t *testing.T, history broke
 	run(t, newEngine, small, map[string]test{
 		"says what was removed":          testRemoved,
 		"says what is removed meanwhile": testRemovedMeanwhile,
+		"says what it holds":             testLogStats,
 		"says what was removed of patterns": func(t *testing.T, engine broker.Engine, _ *Sink) {
 			testRemovedOfPatterns(t, engine, doubts)
 		},

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -194,26 +193,6 @@ func (s *Server) Save() (dir string) {
 func (s *Server) Restore(dir string) {
 	s.t.Helper()
 	if err := errors.Join(os.RemoveAll(s.settings.Dir), os.CopyFS(s.settings.Dir, os.DirFS(dir))); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// Pause stops it where it is, as if it were cut off, until Resume.
-func (s *Server) Pause() {
-	s.t.Helper()
-	s.signal(syscall.SIGSTOP)
-	// It goes on for a moment.
-	if _, err := syscall.Wait4(s.process.Process.Pid, nil, syscall.WUNTRACED, nil); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// Resume ends Pause.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
-func (s *Server) signal(signal os.Signal) {
-	s.t.Helper()
-	if err := s.process.Process.Signal(signal); err != nil {
 		s.t.Fatal(err)
 	}
 }
