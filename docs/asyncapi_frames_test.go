@@ -60,7 +60,11 @@ func TestAsyncAPIExamples(t *testing.T) {
 				t.Errorf("%s, %q: %v", name, example.Name, err)
 			}
 			// No other action or type has room for it.
-			if err := validate(schema, strings.Replace(string(frame), `":"`+m.Name+`"`, `":"color"`, 1)); err == nil {
+			kind := m.Name
+			if name == "cloud_event" {
+				kind = "1.0" // it is its specversion that tells it from frames
+			}
+			if err := validate(schema, strings.Replace(string(frame), `":"`+kind+`"`, `":"color"`, 1)); err == nil {
 				t.Errorf("%s takes another type than its own", name)
 			}
 		}

@@ -106,7 +106,7 @@ func TestServerSchemas(t *testing.T) {
 	document := load(t)
 	described := make(map[string]bool)
 	for _, m := range document.Components.Messages {
-		if !m.isRequest() {
+		if !m.isRequest() && m.schemaName() != "CloudEvent" { // which is no frame
 			described[m.schemaName()] = true
 		}
 	}
@@ -211,14 +211,18 @@ func TestRequestSchemas(t *testing.T) {
 		}
 		actions = append(actions, action)
 		for property, schema := range s.Properties {
-			described[property] = field{kind: document.kindOf(schema), required: true}
+			described[property] = field{kind: document.kindOf(schema)}
 		}
 	}
 	slices.Sort(actions)
 	if diff := cmp.Diff(constants(t, "../models/frame.go", "Action"), actions); diff != "" {
 		t.Errorf("actions (-models +document):\n%s", diff)
 	}
-	if diff := cmp.Diff(fieldsOf(reflect.TypeFor[models.Request]()), described, cmp.AllowUnexported(field{})); diff != "" {
+	fields := fieldsOf(reflect.TypeFor[models.Request]())
+	for name, f := range fields {
+		fields[name] = field{kind: f.kind} // what has to be there differs from action to action
+	}
+	if diff := cmp.Diff(fields, described, cmp.AllowUnexported(field{})); diff != "" {
 		t.Errorf("fields (-models +document):\n%s", diff)
 	}
 }

@@ -528,6 +528,15 @@ const docTemplate = `{
                         "in": "query"
                     },
                     {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: each message comes as a CloudEvent",
+                        "name": "format",
+                        "in": "query"
+                    },
+                    {
                         "type": "string",
                         "description": "as since, in place of both; a browser sends it when it comes back",
                         "name": "Last-Event-ID",
@@ -1297,6 +1306,15 @@ const docTemplate = `{
                         "description": "how long to wait for a message: seconds, or a duration such as 500ms; at most 60s",
                         "name": "wait",
                         "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: the messages are CloudEvents",
+                        "name": "format",
+                        "in": "query"
                     }
                 ],
                 "responses": {
@@ -1407,11 +1425,13 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.",
+                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key. A CloudEvent is published in structured mode (application/cloudevents+json), in binary mode (headers ce-specversion, ce-id, ce-source, ce-type and others), or with others (application/cloudevents-batch+json), which is answered as POST /publish is.",
                 "consumes": [
                     "application/json",
                     "text/plain",
-                    "application/octet-stream"
+                    "application/octet-stream",
+                    "application/cloudevents+json",
+                    "application/cloudevents-batch+json"
                 ],
                 "produces": [
                     "application/json"
@@ -1444,6 +1464,19 @@ const docTemplate = `{
                         "description": "for a while, a publish of yours to this topic with this key is done once; at most 255 bytes",
                         "name": "Idempotency-Key",
                         "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                        "description": "a Trace Context (W3C), which goes along with the message; one that is not valid is ignored",
+                        "name": "traceparent",
+                        "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "description": "what belongs to it",
+                        "name": "tracestate",
+                        "in": "header"
                     }
                 ],
                 "responses": {
@@ -1454,7 +1487,7 @@ const docTemplate = `{
                         }
                     },
                     "400": {
-                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)",
+                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key, a CloudEvent that is not valid)",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1484,7 +1517,7 @@ const docTemplate = `{
                         }
                     },
                     "415": {
-                        "description": "unsupported_encoding: a body with Content-Encoding",
+                        "description": "unsupported_encoding: a body with Content-Encoding, or CloudEvents that are not in the JSON format",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1504,6 +1537,42 @@ const docTemplate = `{
                 },
                 "x-requestBody": {
                     "content": {
+                        "application/cloudevents+json": {
+                            "example": {
+                                "data": {
+                                    "total": 12
+                                },
+                                "id": "A-1",
+                                "source": "/shop",
+                                "specversion": "1.0",
+                                "type": "order.placed"
+                            },
+                            "schema": {
+                                "required": [
+                                    "specversion",
+                                    "id",
+                                    "source",
+                                    "type"
+                                ],
+                                "type": "object"
+                            }
+                        },
+                        "application/cloudevents-batch+json": {
+                            "example": [
+                                {
+                                    "id": "A-1",
+                                    "source": "/shop",
+                                    "specversion": "1.0",
+                                    "type": "order.placed"
+                                }
+                            ],
+                            "schema": {
+                                "items": {
+                                    "type": "object"
+                                },
+                                "type": "array"
+                            }
+                        },
                         "application/json": {
                             "examples": {
                                 "number": {
@@ -1544,6 +1613,15 @@ const docTemplate = `{
                         "description": "a token or an API key, where a header cannot be set; a bad one is told on the connection",
                         "name": "access_token",
                         "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: each message comes as a CloudEvent",
+                        "name": "format",
+                        "in": "query"
                     }
                 ],
                 "responses": {
@@ -1558,6 +1636,12 @@ const docTemplate = `{
                                 "type": "string",
                                 "description": "websocket"
                             }
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_request",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
                         }
                     },
                     "403": {
@@ -1608,7 +1692,7 @@ const docTemplate = `{
                     "type": "object"
                 },
                 "event": {
-                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "description": "Event has the attributes of a CloudEvent, if the message was published as one.",
                     "type": "object"
                 },
                 "key": {
@@ -1933,7 +2017,7 @@ const docTemplate = `{
                     ]
                 },
                 "event": {
-                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "description": "Event has the attributes of a CloudEvent, if the message was published as one.",
                     "type": "object"
                 },
                 "from": {

@@ -18,6 +18,7 @@ import (
 //	@Param			last	query		int		false	"begin with the last so many messages; not with since"		minimum(1)	maximum(10000)
 //	@Param			limit	query		int		false	"messages in the page; a page of large ones ends before"	minimum(1)	maximum(10000)	default(100)
 //	@Param			wait	query		string	false	"how long to wait for a message: seconds, or a duration such as 500ms; at most 60s"
+//	@Param			format	query		string	false	"cloudevents: the messages are CloudEvents"	Enums(cloudevents)
 //	@Success		200		{object}	models.HistoryPage
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
