@@ -955,44 +955,9 @@ const docTemplate = `{
                     "200": {
                         "content": {
                             "application/json": {
-                                "example": {
-                                    "results": [
-                                        {
-                                            "duplicate": false,
-                                            "id": "4kq9zt2m-1042",
-                                            "subscribers": 2,
-                                            "time": "2026-11-23T17:45:01.250Z",
-                                            "topic": "news.eu"
-                                        },
-                                        {
-                                            "code": "invalid_topic",
-                                            "detail": "a topic must not be empty",
-                                            "status": 400,
-                                            "title": "Bad Request",
-                                            "type": "about:blank"
-                                        }
-                                    ]
-                                },
                                 "schema": {
-                                    "properties": {
-                                        "results": {
-                                            "items": {
-                                                "oneOf": [
-                                                    {
-                                                        "$ref": "#/components/schemas/models.Receipt"
-                                                    },
-                                                    {
-                                                        "$ref": "#/components/schemas/models.Problem"
-                                                    }
-                                                ]
-                                            },
-                                            "type": "array"
-                                        }
-                                    },
-                                    "required": [
-                                        "results"
-                                    ],
-                                    "type": "object"
+                                    "$ref": "#/components/schemas/BatchResults",
+                                    "type": null
                                 }
                             }
                         }
@@ -1319,7 +1284,7 @@ const docTemplate = `{
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "the page, or with format a page of CloudEvents",
                         "schema": {
                             "$ref": "#/definitions/models.HistoryPage"
                         }
@@ -1352,6 +1317,25 @@ const docTemplate = `{
                         "description": "engine_unavailable; of a long poll too_many_clients, shutting_down",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "$ref": null,
+                                    "anyOf": [
+                                        {
+                                            "$ref": "#/components/schemas/models.HistoryPage"
+                                        },
+                                        {
+                                            "$ref": "#/components/schemas/CloudEventPage"
+                                        }
+                                    ]
+                                }
+                            }
                         }
                     }
                 }
@@ -1481,7 +1465,7 @@ const docTemplate = `{
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "the receipt, or with application/cloudevents-batch+json what became of each event",
                         "schema": {
                             "$ref": "#/definitions/models.Receipt"
                         }
@@ -1538,38 +1522,17 @@ const docTemplate = `{
                 "x-requestBody": {
                     "content": {
                         "application/cloudevents+json": {
-                            "example": {
-                                "data": {
-                                    "total": 12
-                                },
-                                "id": "A-1",
-                                "source": "/shop",
-                                "specversion": "1.0",
-                                "type": "order.placed"
-                            },
                             "schema": {
-                                "required": [
-                                    "specversion",
-                                    "id",
-                                    "source",
-                                    "type"
-                                ],
-                                "type": "object"
+                                "$ref": "#/components/schemas/CloudEvent",
+                                "type": null
                             }
                         },
                         "application/cloudevents-batch+json": {
-                            "example": [
-                                {
-                                    "id": "A-1",
-                                    "source": "/shop",
-                                    "specversion": "1.0",
-                                    "type": "order.placed"
-                                }
-                            ],
                             "schema": {
                                 "items": {
-                                    "type": "object"
+                                    "$ref": "#/components/schemas/CloudEvent"
                                 },
+                                "maxItems": 1000,
                                 "type": "array"
                             }
                         },
@@ -1594,6 +1557,25 @@ const docTemplate = `{
                         },
                         "text/plain": {
                             "example": "hello"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "$ref": null,
+                                    "anyOf": [
+                                        {
+                                            "$ref": "#/components/schemas/models.Receipt"
+                                        },
+                                        {
+                                            "$ref": "#/components/schemas/BatchResults"
+                                        }
+                                    ]
+                                }
+                            }
                         }
                     }
                 }
@@ -2225,6 +2207,192 @@ const docTemplate = `{
     "externalDocs": {
         "description": "The console",
         "url": "/"
+    },
+    "x-components": {
+        "schemas": {
+            "BatchResults": {
+                "description": "What became of each message.",
+                "example": {
+                    "results": [
+                        {
+                            "duplicate": false,
+                            "id": "4kq9zt2m-1042",
+                            "subscribers": 2,
+                            "time": "2026-11-23T17:45:01.250Z",
+                            "topic": "news.eu"
+                        },
+                        {
+                            "code": "invalid_topic",
+                            "detail": "a topic must not be empty",
+                            "status": 400,
+                            "title": "Bad Request",
+                            "type": "about:blank"
+                        }
+                    ]
+                },
+                "properties": {
+                    "results": {
+                        "items": {
+                            "oneOf": [
+                                {
+                                    "$ref": "#/components/schemas/models.Receipt"
+                                },
+                                {
+                                    "$ref": "#/components/schemas/models.Problem"
+                                }
+                            ]
+                        },
+                        "type": "array"
+                    }
+                },
+                "required": [
+                    "results"
+                ],
+                "type": "object"
+            },
+            "CloudEvent": {
+                "additionalProperties": {
+                    "anyOf": [
+                        {
+                            "type": "string"
+                        },
+                        {
+                            "type": "boolean"
+                        },
+                        {
+                            "type": "integer"
+                        }
+                    ]
+                },
+                "description": "A CloudEvent in the JSON format (https://cloudevents.io, version 1.0). Other attributes are strings, booleans or integers. What begins with fanfare is the server's.",
+                "example": {
+                    "data": {
+                        "n": 1
+                    },
+                    "id": "A-1",
+                    "source": "/orders",
+                    "specversion": "1.0",
+                    "subject": "1042",
+                    "type": "order.placed"
+                },
+                "properties": {
+                    "data": {
+                        "description": "Any JSON value."
+                    },
+                    "data_base64": {
+                        "description": "Bytes, in place of data.",
+                        "format": "byte",
+                        "type": "string"
+                    },
+                    "datacontenttype": {
+                        "type": "string"
+                    },
+                    "dataschema": {
+                        "format": "uri",
+                        "type": "string"
+                    },
+                    "fanfarefrom": {
+                        "description": "The name of the authenticated publisher.",
+                        "type": "string"
+                    },
+                    "fanfareid": {
+                        "description": "The id of the message: the cursor.",
+                        "type": "string"
+                    },
+                    "fanfaretopic": {
+                        "type": "string"
+                    },
+                    "id": {
+                        "minLength": 1,
+                        "type": "string"
+                    },
+                    "source": {
+                        "format": "uri-reference",
+                        "minLength": 1,
+                        "type": "string"
+                    },
+                    "specversion": {
+                        "enum": [
+                            "1.0"
+                        ],
+                        "type": "string"
+                    },
+                    "subject": {
+                        "minLength": 1,
+                        "type": "string"
+                    },
+                    "time": {
+                        "format": "date-time",
+                        "type": "string"
+                    },
+                    "traceparent": {
+                        "type": "string"
+                    },
+                    "tracestate": {
+                        "type": "string"
+                    },
+                    "type": {
+                        "minLength": 1,
+                        "type": "string"
+                    }
+                },
+                "required": [
+                    "specversion",
+                    "id",
+                    "source",
+                    "type"
+                ],
+                "type": "object"
+            },
+            "CloudEventPage": {
+                "description": "A page of the log as CloudEvents.",
+                "properties": {
+                    "messages": {
+                        "items": {
+                            "$ref": "#/components/schemas/CloudEvent"
+                        },
+                        "type": "array"
+                    },
+                    "next": {
+                        "type": "string"
+                    },
+                    "recovered": {
+                        "type": "boolean"
+                    }
+                },
+                "required": [
+                    "messages",
+                    "next"
+                ],
+                "type": "object"
+            },
+            "handlers.batchMessage": {
+                "properties": {
+                    "event": {
+                        "example": {
+                            "id": "A-1",
+                            "source": "/orders",
+                            "specversion": "1.0",
+                            "type": "order.placed"
+                        },
+                        "type": "object"
+                    }
+                }
+            },
+            "models.Message": {
+                "properties": {
+                    "event": {
+                        "example": {
+                            "id": "A-1",
+                            "source": "/orders",
+                            "specversion": "1.0",
+                            "type": "order.placed"
+                        },
+                        "type": "object"
+                    }
+                }
+            }
+        }
     }
 }`
 

@@ -96,6 +96,7 @@ func connecting() exchange { return exchange{"GET", "/ws", "", handshake(), 101,
 // exchanges has what is answered by a server with nothing special about it.
 func exchanges() []exchange {
 	const publish, unencoded, tooLong = "/topics/a/publish", "%zz", messageSize + 1
+	const event = minimal + `,"time":"2026-11-23T17:45:01Z","extra":true,"n":1,"data":{"n":1}}`
 	asText := []string{"Content-Type", "text/plain"}
 	asJSON := []string{"Content-Type", "application/json"}
 	gzip := []string{"Content-Type", "application/json", "Content-Encoding", "gzip"}
@@ -106,6 +107,13 @@ func exchanges() []exchange {
 		{"POST", publish, "hello", asText, 200, ""},
 		{"POST", publish, "\x00\xff", []string{"Content-Type", "application/octet-stream"}, 200, ""},
 		{"GET", "/topics/a/messages?last=2", "", nil, 200, ""},
+		{"POST", publish, event, []string{"Content-Type", cloudEvent}, 200, ""},
+		{"POST", publish, "1", []string{"Content-Type", "text/plain", "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/s", "ce-type", "t"}, 200, ""},
+		bad("POST", publish, "{}", []string{"Content-Type", cloudEvent}, models.CodeInvalidRequest),
+		{"POST", publish, "[" + event + "," + event + "]", []string{"Content-Type", cloudEvents}, 200, ""},
+		{"POST", "/publish", batchOf(`{"topic":"a","data":1,"traceparent":"` + traceParent + `","event":` + minimal + `}}`), asJSON, 200, ""},
+		{"GET", "/topics/a/messages?last=10", "", nil, 200, ""},
+		{"GET", "/topics/a/messages?last=10&format=cloudevents", "", nil, 200, ""},
 		bad("POST", "/topics/a..b/publish", "1", asJSON, models.CodeInvalidTopic),
 		bad("POST", publish, "{", asJSON, models.CodeInvalidJSON),
 		bad("POST", publish, "", asJSON, models.CodeInvalidRequest),
@@ -145,6 +153,7 @@ func exchanges() []exchange {
 		bad("GET", "/debug/pprof/heap?debug=3", "", nil, models.CodeInvalidRequest),
 		{"GET", "/debug/pprof/stairs", "", nil, 404, models.CodeNotFound},
 
+		bad("GET", "/ws?format=none", "", handshake(), models.CodeInvalidRequest),
 		bad("GET", "/events?topic=a..b", "", nil, models.CodeInvalidTopic),
 		bad("GET", "/events?topic=a&since=b", "", nil, models.CodeInvalidCursor),
 		bad("GET", "/events?topic=a&last=0", "", nil, models.CodeInvalidRequest),

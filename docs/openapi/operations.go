@@ -22,6 +22,10 @@ func complete(document *openapi3.T) error {
 		return err
 	}
 	completeSchemas(document.Components.Schemas, fields)
+	// Schemas that no Go type stands for.
+	if document.Components, err = patched(document.Extensions, "x-components", document.Components); err != nil {
+		return err
+	}
 	codes, err := codesOf(document.Components.Schemas)
 	if err != nil {
 		return err
@@ -59,20 +63,20 @@ func completeOperation(operation *openapi3.Operation, problems *problems, schema
 	}
 	operation.Responses.Set("default", &openapi3.ResponseRef{Value: other})
 	// What only the comment of the handler can say, as JSON Merge Patches (RFC 7396).
-	if operation.RequestBody, err = patched(operation, "x-requestBody", operation.RequestBody); err != nil {
+	if operation.RequestBody, err = patched(operation.Extensions, "x-requestBody", operation.RequestBody); err != nil {
 		return err
 	}
-	operation.Responses, err = patched(operation, "x-responses", operation.Responses)
+	operation.Responses, err = patched(operation.Extensions, "x-responses", operation.Responses)
 	return err
 }
 
 // patched applies the extension of that name, and takes it away.
-func patched[T any](operation *openapi3.Operation, extension string, part T) (T, error) {
-	patch, found := operation.Extensions[extension]
+func patched[T any](extensions map[string]any, name string, part T) (T, error) {
+	patch, found := extensions[name]
 	if !found {
 		return part, nil
 	}
-	delete(operation.Extensions, extension)
+	delete(extensions, name)
 	var tree any
 	var result T
 	text, err := json.Marshal(part)
