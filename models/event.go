@@ -113,7 +113,8 @@ func checkEventAttribute(name string, value jsontext.Value) (jsontext.Value, err
 			return nil, errEvent("dataschema must be an absolute URI")
 		}
 	case eventTime:
-		if _, err := time.Parse(time.RFC3339, text); err != nil {
+		// Parse takes a comma for the point, too, and an hour of one digit.
+		if _, err := time.Parse(time.RFC3339, text); err != nil || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
 			return nil, errEvent("time must be a timestamp of RFC 3339")
 		}
 	case eventDataContentType:
