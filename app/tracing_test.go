@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ type otlp struct {
 func startCollector(t *testing.T) *otlp {
 	t.Helper()
 	c := &otlp{service: make(map[string]string)}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		var export collector.ExportTraceServiceRequest
 		if err == nil {
@@ -96,8 +97,8 @@ func (s *server) post(path, body, trace string, headers ...string) string {
 		request.Header.Set("traceparent", trace)
 		request.Header.Set("tracestate", "vendor=1")
 	}
-	for i := 0; i < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Set(pair[0], pair[1])
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
