@@ -362,12 +362,14 @@ const docTemplate = `{
                 ],
                 "description": "Go's profiles, for ` + "`" + `go tool pprof` + "`" + ` and ` + "`" + `go tool trace` + "`" + `: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow. Of the latter one is recorded at a time. ` + "`" + `go tool pprof` + "`" + ` sends no headers: give it the token as access_token.",
                 "produces": [
-                    "application/octet-stream"
+                    "application/octet-stream",
+                    "text/plain"
                 ],
                 "tags": [
                     "operations"
                 ],
                 "summary": "Profile the process",
+                "operationId": "getProfile",
                 "parameters": [
                     {
                         "enum": [
@@ -452,6 +454,18 @@ const docTemplate = `{
                         "description": "shutting_down",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/octet-stream": {
+                                "example": "what go tool pprof reads"
+                            },
+                            "text/plain": {
+                                "example": "goroutine profile: total 17\n"
+                            }
                         }
                     }
                 }
@@ -627,6 +641,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "What is logged?",
+                "operationId": "getLogLevel",
                 "responses": {
                     "200": {
                         "description": "OK",
@@ -671,6 +686,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "Log more, or less",
+                "operationId": "setLogLevel",
                 "parameters": [
                     {
                         "description": "debug, info, warn or error",
@@ -939,44 +955,9 @@ const docTemplate = `{
                     "200": {
                         "content": {
                             "application/json": {
-                                "example": {
-                                    "results": [
-                                        {
-                                            "duplicate": false,
-                                            "id": "4kq9zt2m-1042",
-                                            "subscribers": 2,
-                                            "time": "2026-11-23T17:45:01.250Z",
-                                            "topic": "news.eu"
-                                        },
-                                        {
-                                            "code": "invalid_topic",
-                                            "detail": "a topic must not be empty",
-                                            "status": 400,
-                                            "title": "Bad Request",
-                                            "type": "about:blank"
-                                        }
-                                    ]
-                                },
                                 "schema": {
-                                    "properties": {
-                                        "results": {
-                                            "items": {
-                                                "oneOf": [
-                                                    {
-                                                        "$ref": "#/components/schemas/models.Receipt"
-                                                    },
-                                                    {
-                                                        "$ref": "#/components/schemas/models.Problem"
-                                                    }
-                                                ]
-                                            },
-                                            "type": "array"
-                                        }
-                                    },
-                                    "required": [
-                                        "results"
-                                    ],
-                                    "type": "object"
+                                    "$ref": "#/components/schemas/BatchResults",
+                                    "type": null
                                 }
                             }
                         }
@@ -1303,7 +1284,7 @@ const docTemplate = `{
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "the page, or with format a page of CloudEvents",
                         "schema": {
                             "$ref": "#/definitions/models.HistoryPage"
                         }
@@ -1336,6 +1317,25 @@ const docTemplate = `{
                         "description": "engine_unavailable; of a long poll too_many_clients, shutting_down",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "$ref": null,
+                                    "anyOf": [
+                                        {
+                                            "$ref": "#/components/schemas/models.HistoryPage"
+                                        },
+                                        {
+                                            "$ref": "#/components/schemas/CloudEventPage"
+                                        }
+                                    ]
+                                }
+                            }
                         }
                     }
                 }
@@ -1465,7 +1465,7 @@ const docTemplate = `{
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "the receipt, or with application/cloudevents-batch+json what became of each event",
                         "schema": {
                             "$ref": "#/definitions/models.Receipt"
                         }
@@ -1522,38 +1522,17 @@ const docTemplate = `{
                 "x-requestBody": {
                     "content": {
                         "application/cloudevents+json": {
-                            "example": {
-                                "data": {
-                                    "total": 12
-                                },
-                                "id": "A-1",
-                                "source": "/shop",
-                                "specversion": "1.0",
-                                "type": "order.placed"
-                            },
                             "schema": {
-                                "required": [
-                                    "specversion",
-                                    "id",
-                                    "source",
-                                    "type"
-                                ],
-                                "type": "object"
+                                "$ref": "#/components/schemas/CloudEvent",
+                                "type": null
                             }
                         },
                         "application/cloudevents-batch+json": {
-                            "example": [
-                                {
-                                    "id": "A-1",
-                                    "source": "/shop",
-                                    "specversion": "1.0",
-                                    "type": "order.placed"
-                                }
-                            ],
                             "schema": {
                                 "items": {
-                                    "type": "object"
+                                    "$ref": "#/components/schemas/CloudEvent"
                                 },
+                                "maxItems": 1000,
                                 "type": "array"
                             }
                         },
@@ -1578,6 +1557,25 @@ const docTemplate = `{
                         },
                         "text/plain": {
                             "example": "hello"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "$ref": null,
+                                    "anyOf": [
+                                        {
+                                            "$ref": "#/components/schemas/models.Receipt"
+                                        },
+                                        {
+                                            "$ref": "#/components/schemas/BatchResults"
+                                        }
+                                    ]
+                                }
+                            }
                         }
                     }
                 }

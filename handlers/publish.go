@@ -24,7 +24,7 @@ import (
 //	@Param			Idempotency-Key	header		string			false	"for a while, a publish of yours to this topic with this key is done once; at most 255 bytes"
 //	@Param			traceparent		header		string			false	"a Trace Context (W3C), which goes along with the message; one that is not valid is ignored"	example(00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01)
 //	@Param			tracestate		header		string			false	"what belongs to it"
-//	@Success		200				{object}	models.Receipt
+//	@Success		200				{object}	models.Receipt	"the receipt, or with application/cloudevents-batch+json what became of each event"
 //	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key, a CloudEvent that is not valid)"
 //	@Failure		401				{object}	models.Problem	"unauthorized"
 //	@Failure		403				{object}	models.Problem	"forbidden"
@@ -34,7 +34,8 @@ import (
 //	@Failure		429				{object}	models.Problem	"rate_limited"
 //	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
 //	@Security		Bearer
-//	@x-requestBody	{"content":{"application/json":{"schema":{"$ref":null,"type":null},"examples":{"object":{"value":{"text":"hello"}},"number":{"value":42}}},"text/plain":{"example":"hello"},"application/octet-stream":{"example":"any bytes"},"application/cloudevents+json":{"schema":{"type":"object","required":["specversion","id","source","type"]},"example":{"specversion":"1.0","id":"A-1","source":"/shop","type":"order.placed","data":{"total":12}}},"application/cloudevents-batch+json":{"schema":{"type":"array","items":{"type":"object"}},"example":[{"specversion":"1.0","id":"A-1","source":"/shop","type":"order.placed"}]}}}
+//	@x-requestBody	{"content":{"application/json":{"schema":{"$ref":null,"type":null},"examples":{"object":{"value":{"text":"hello"}},"number":{"value":42}}},"text/plain":{"example":"hello"},"application/octet-stream":{"example":"any bytes"},"application/cloudevents+json":{"schema":{"$ref":"#/components/schemas/CloudEvent","type":null}},"application/cloudevents-batch+json":{"schema":{"type":"array","maxItems":1000,"items":{"$ref":"#/components/schemas/CloudEvent"}}}}}
+//	@x-responses	{"200":{"content":{"application/json":{"schema":{"$ref":null,"anyOf":[{"$ref":"#/components/schemas/models.Receipt"},{"$ref":"#/components/schemas/BatchResults"}]}}}}}
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
 	mode, err := eventModeOf(c)
