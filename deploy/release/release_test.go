@@ -80,7 +80,7 @@ func unpack(t *testing.T, dir string) (top string) {
 	t.Helper()
 	into := t.TempDir()
 	archive := oneLike(t, dir, "*.tar.gz")
-	if out, err := exec.CommandContext(t.Context(), "tar", "--extract", "--file", archive, "--directory", into).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "tar", "--extract", "--file", archive, "--directory", into).CombinedOutput(); err != nil { //nolint:gosec // the test's own
 		t.Fatalf("%v\n%s", err, out)
 	}
 	top = oneLike(t, into, "*")
