@@ -118,7 +118,7 @@ func (c command) rootCommand() *cobra.Command {
   fanfare doctor https://example.com  # what is wrong?`
 	addGroup(root, "The server:", c.serveCommand(), c.configCommand(), c.tokenCommand(), c.keyCommand())
 	addGroup(root, "A running server:", c.pubCommand(), c.subCommand(), c.topicsCommand(), c.clientsCommand())
-	addGroup(root, "Tools:", c.doctorCommand(), c.benchCommand(), c.versionCommand())
+	addGroup(root, "Tools:", c.doctorCommand(), c.healthCommand(), c.benchCommand(), c.versionCommand())
 	root.SetHelpCommandGroupID("Tools:")
 	root.SetCompletionCommandGroupID("Tools:")
 	return root
