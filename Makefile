@@ -16,7 +16,7 @@ FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race fuzz lint check bench microbench docs e2e fmt release \
+.PHONY: help run build test race fuzz lint check bench soak microbench docs e2e fmt release \
 	check-fmt check-docs check-mod check-cross check-cc e2e-tools
 
 help: ## List the targets
@@ -55,14 +55,18 @@ check: check-fmt lint check-docs check-mod check-cross test fuzz e2e ## Run ever
 bench: build ## Measure the server beside the least that it can cost: docs/benchmarks.md (BENCHFLAGS=)
 	bin/fanfare bench --commit "$$(git describe --always --dirty 2>/dev/null)" $(BENCHFLAGS)
 
+soak: build ## Have 20,000 clients come and go for 10 minutes: docs/benchmarks.md (BENCHFLAGS=)
+	bin/fanfare bench --scenario soak --duration 10m --commit "$$(git describe --always --dirty 2>/dev/null)" $(BENCHFLAGS)
+
 microbench: ## Run the Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 release: ## Make the archives of a release of HEAD, with checksums and bills of materials: dist/
 	$(GO) run ./deploy/release
 
-docs: ## Generate the OpenAPI files in docs/ from the handlers' comments
+docs: ## Generate what is generated in docs/: the OpenAPI files and the configuration's reference
 	$(SWAG) --output docs
+	$(GO) test -run '^TestConfigReference$$' ./app -update
 
 e2e: build e2e-tools web/e2e/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## Test the binary with Chromium, Node, Python and jq, and the JavaScript client
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test

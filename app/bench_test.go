@@ -45,6 +45,7 @@ func TestBench(t *testing.T) {
 		"topics": {[]string{"Topics: 5, a subscriber each; 8 publishers "}, 1, 5, 0},
 		"replay": {[]string{"100 listeners to one topic", "beside them 10 clients that come back"}, 100, 12, 10_020}, // the past, and the live ones alone
 		"idle":   {[]string{"| clients | 10 |", "| one message: clients that got it | 10 |"}, 0, 1, 0},
+		"soak":   {[]string{"10 clients, each with a topic of its own"}, 1, 10, 0},
 		"storm":  {[]string{"10 clients, 64 connecting at a time"}, 0, 1, 0},
 	}
 	for name, tt := range tests {

@@ -26,7 +26,7 @@ type Options struct {
 	// scenario.
 	URL string
 
-	// Scenarios are the names of those to carry out, in order. Empty: all.
+	// Scenarios are the names of those to carry out, in order. Empty: all but "soak".
 	Scenarios []string
 
 	// Clients is how many connections the scenarios make that take a number; Topics how
@@ -36,7 +36,7 @@ type Options struct {
 	// Rate is how many messages a second "paced" publishes.
 	Rate float64
 
-	// Duration is how long each round lasts, of the scenarios that publish.
+	// Duration is how long each round lasts, of the scenarios that publish, and how long "soak" does.
 	Duration time.Duration
 
 	// Size is about how long a message's frame is, in bytes, beginning with its header;
@@ -102,8 +102,8 @@ func (o Options) Validate() error {
 	if !(o.Rate > 0 && o.Rate <= 100_000) {
 		wrong("--rate: want more than 0, and at most 100000")
 	}
-	if o.Duration < time.Millisecond || o.Duration > time.Minute {
-		wrong("--duration: want 1ms to 1m") // for longer no keep-alive connection waits
+	if longest := o.longest(); o.Duration < time.Millisecond || o.Duration > longest {
+		wrong("--duration: want 1ms to %v", longest)
 	}
 	if o.Size < 1 || o.Size > 60_000 {
 		wrong("--size: want 1 to 60000")
@@ -125,14 +125,39 @@ func (o Options) Validate() error {
 	return errors.Join(mistakes...)
 }
 
+// wants tells whether a scenario is to be carried out.
+func (o Options) wants(name string) bool {
+	switch {
+	case name == scenarioNodes && len(o.Nodes) == 0:
+		return false
+	case len(o.Scenarios) == 0:
+		return name != scenarioSoak
+	default:
+		return slices.Contains(o.Scenarios, name)
+	}
+}
+
+// longest is how long a round may last. A keep-alive connection waits for a minute, and only a soak has
+// none that does.
+func (o Options) longest() time.Duration {
+	if slices.Equal(o.Scenarios, []string{scenarioSoak}) {
+		return 24 * time.Hour
+	}
+	return time.Minute
+}
+
 // dataSize is the size of a message's data in bytes, such that its frame has about Size.
 func (o Options) dataSize() int {
 	const around = 98 // the frame of {"type":"message",...} without its data
 	return max(o.Size-around, stampLength)
 }
 
-// scenarioNodes is the one that needs a NATS cluster.
-const scenarioNodes = "nodes"
+const (
+	// scenarioNodes is the one that needs a NATS cluster.
+	scenarioNodes = "nodes"
+	// scenarioSoak takes long, and is only carried out if it is asked for.
+	scenarioSoak = "soak"
+)
 
 // scenario is one thing that is measured.
 type scenario struct {
@@ -152,6 +177,7 @@ func scenarios() []scenario {
 		{"idle", "Clients that are subscribed and wait; then one message for all, and they leave.", (*runner).idle},
 		{"storm", "Clients that all connect and subscribe at once, and then leave.", (*runner).storm},
 		{scenarioNodes, "Nodes of a cluster that follow one log: messages by HTTP as fast as they go, and at a steady pace.", (*runner).nodes},
+		{scenarioSoak, "Clients of all transports that come and go for long, each with a message a second.", (*runner).soak},
 	}
 }
 
@@ -191,7 +217,7 @@ func Run(ctx context.Context, options Options, out io.Writer) error {
 	r := &runner{options: options, executable: executable, environ: os.Environ(), stderr: os.Stderr, out: out}
 	r.printf("%s\n", r.headline())
 	for _, s := range scenarios() {
-		if len(options.Scenarios) > 0 && !slices.Contains(options.Scenarios, s.name) || s.name == scenarioNodes && len(options.Nodes) == 0 {
+		if !options.wants(s.name) {
 			continue
 		}
 		r.printf("\n### %s\n\n%s\n", s.name, s.about)

@@ -103,26 +103,10 @@ func (r *runner) replay(ctx context.Context) (err error) {
 
 // makePast publishes what is replayed later, and gives the cursor of before it.
 func makePast(ctx context.Context, address string, dataSize int) (since string, err error) {
-	c, err := dialWebSocket(ctx, address, nil)
+	since, err = currentPosition(ctx, address)
 	if err != nil {
 		return "", err
 	}
-	defer c.socket.Close() //nolint:errcheck // it is not needed any more
-	_ = c.socket.SetDeadline(time.Now().Add(patience))
-	if _, err := c.socket.Write(appendRequest(nil, ws.OpText, []byte(`{"action":"subscribe","topic":"bench.past"}`))); err != nil {
-		return "", err
-	}
-	f, err := c.frames.next()
-	if err != nil {
-		return "", err
-	}
-	_, rest, found := bytes.Cut(f.payload, []byte(`"id":"`))
-	id, _, _ := bytes.Cut(rest, []byte(`"`))
-	if !found {
-		return "", unexpected(f)
-	}
-	since = string(id)
-
 	past := &audience{}
 	for i := range pastTopics {
 		past.topics = append(past.topics, &topic{name: fmt.Sprintf("bench.past.%d", i)})
@@ -137,6 +121,28 @@ func makePast(ctx context.Context, address string, dataSize int) (since string, 
 		if err := p.publish(ctx, pastAtATime); err != nil {
 			return "", err
 		}
+	}
+	return since, nil
+}
+
+// currentPosition gives the cursor of whatever is published from now on.
+func currentPosition(ctx context.Context, address string) (since string, err error) {
+	c, err := dialWebSocket(ctx, address, nil)
+	if err != nil {
+		return "", err
+	}
+	defer c.socket.Close() //nolint:errcheck // it is not needed any more
+	_ = c.socket.SetDeadline(time.Now().Add(patience))
+	if _, err := c.socket.Write(appendRequest(nil, ws.OpText, []byte(`{"action":"subscribe","topic":"bench.past"}`))); err != nil {
+		return "", err
+	}
+	f, err := c.frames.next()
+	if err != nil {
+		return "", err
+	}
+	since, found := findID(f.payload)
+	if !found {
+		return "", unexpected(f)
 	}
 	return since, nil
 }
