@@ -150,7 +150,11 @@ func architecture() map[string]rule {
 		"models": {
 			imports: []string{"github.com/go-json-experiment/json"},
 		},
-		"deploy/release": {}, // a tool, of the standard library alone
+		"deploy": { // tests, of files that are no Go
+			tests: []string{"fanfare/app", "fanfare/deploy/bare", "sigs.k8s.io/yaml"},
+		},
+		"deploy/bare":    {},                                       // a test in all but name
+		"deploy/release": {tests: []string{"fanfare/deploy/bare"}}, // a tool, of the standard library alone
 		"web":            {},
 		"clients/js":     {},
 		"docs": { // generated

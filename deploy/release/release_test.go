@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fanfare/deploy/bare"
 )
 
 // TestRelease: two releases of this commit, made in two directories, are the same, byte for byte; they have what they should, and
@@ -45,7 +47,19 @@ func TestRelease(t *testing.T) {
 	top := unpack(t, first)
 	checkFiles(t, top)
 	checkBill(t, first)
-	runBare(t, top)
+	tryBare(t, top)
+}
+
+// tryBare serves, publishes and receives with what an archive has, and nothing else: in memory, and with the log on the disk.
+func tryBare(t *testing.T, top string) {
+	t.Helper()
+	root := bare.Root{T: t, Dir: top, User: os.Getuid(), WorkDir: "/", Command: []string{"/fanfare"}}
+	if out := root.Print("version"); !strings.HasPrefix(out, "fanfare v") || !strings.Contains(out, "\ncommit ") || strings.Contains(out, "with changes") {
+		t.Errorf("version: %s", out)
+	}
+	root.Try("--address", "127.0.0.1:0", "--config", "/config.yaml")
+	root.Environ = []string{"FANFARE_ENGINE=nats", "FANFARE_NATS_EMBEDDED=true"}
+	root.Try("--address", "127.0.0.1:0", "--config", "/config.yaml")
 }
 
 // contentsOf reads all files below a directory.
