@@ -32,7 +32,7 @@ type image struct {
 // its user, with its environment, in a root that has nothing else.
 func TestContainer(t *testing.T) {
 	dir := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "git", "clone", "--quiet", "..", filepath.Join(dir, "context")).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "git", "clone", "--quiet", "..", filepath.Join(dir, "context")).CombinedOutput(); err != nil { //nolint:gosec // the test's own
 		t.Fatalf("%v: %s", err, out)
 	}
 	i := &image{t: t, context: filepath.Join(dir, "context"), dir: dir, stages: make(map[string]string)}

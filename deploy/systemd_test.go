@@ -67,7 +67,7 @@ func TestSystemdUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(copied, []byte(strings.ReplaceAll(string(text), "/usr/local/bin/fanfare", executable)), 0o600); err != nil {
+	if err := os.WriteFile(copied, []byte(strings.ReplaceAll(string(text), "/usr/local/bin/fanfare", executable)), 0o600); err != nil { //nolint:gosec // a copy of ours
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"verify", copied}, {"security", "--offline=true", "--threshold=" + maxExposure, copied}} {
