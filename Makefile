@@ -16,8 +16,8 @@ FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race fuzz lint check bench soak microbench docs e2e fmt release \
-	check-fmt check-docs check-mod check-cross check-cc e2e-tools
+.PHONY: help run build test race fuzz lint check bench soak microbench docs specs e2e fmt release \
+	check-fmt check-docs check-mod check-cross check-cc check-prometheus specs-tools e2e-tools
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ build: ## Build the binary: bin/fanfare
 	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
 
 # TestCluster is about NATS, and takes long: once is enough.
-test: check-cc ## Run all Go tests under the race detector, with and without epoll
+test: check-cc check-prometheus ## Run all Go tests under the race detector, with and without epoll
 	$(GO) test -race -timeout 10m $(TESTFLAGS) ./...
 	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m -skip '^TestCluster$$' $(TESTFLAGS) ./handlers ./app
 
@@ -50,7 +50,7 @@ lint: ## Run go vet and golangci-lint
 # A number of inputs, since go test with a time fails now and then when the time is up
 # (https://go.dev/issue/75804).
 check: FUZZTIME = 20000x
-check: check-fmt lint check-docs check-mod check-cross test fuzz e2e ## Run everything that CI runs
+check: check-fmt lint check-docs check-mod check-cross test fuzz specs e2e ## Run everything that CI runs
 
 bench: build ## Measure the server beside the least that it can cost: docs/benchmarks.md (BENCHFLAGS=)
 	bin/fanfare bench --commit "$$(git describe --always --dirty 2>/dev/null)" $(BENCHFLAGS)
@@ -66,7 +66,11 @@ release: ## Make the archives of a release of HEAD, with checksums and bills of 
 
 docs: ## Generate what is generated in docs/: the OpenAPI files and the configuration's reference
 	$(SWAG) --output docs
+	$(GO) run ./docs/openapi docs
 	$(GO) test -run '^TestConfigReference$$' ./app -update
+
+specs: specs-tools docs/specs/node_modules/.package-lock.json ## Have public tools read the specifications in docs/
+	cd docs/specs && npm test
 
 e2e: build e2e-tools web/e2e/node_modules/.package-lock.json clients/js/node_modules/.package-lock.json ## Test the binary with Chromium, Node, Python and jq, and the JavaScript client
 	cd web/e2e && FANFARE_BIN=$(CURDIR)/bin/fanfare npm test
@@ -89,8 +93,8 @@ check-fmt:
 	if [ -n "$$files" ]; then echo "not formatted, run make fmt:" >&2; echo "$$files" >&2; exit 1; fi
 
 check-docs:
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(SWAG) --output "$$dir" && \
-	for file in docs.go swagger.json swagger.yaml; do \
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(SWAG) --output "$$dir" && $(GO) run ./docs/openapi "$$dir" && \
+	for file in docs.go swagger.json swagger.yaml openapi.json; do \
 		diff -u "docs/$$file" "$$dir/$$file" || { echo "docs/$$file is out of date, run make docs" >&2; exit 1; }; \
 	done
 
@@ -117,6 +121,19 @@ check-cc:
 	@missing= ; \
 	set -- $$($(GO) env CC); command -v "$$1" >/dev/null || missing=" gcc libc6-dev"; \
 	$(call install,test)
+
+# The dashboard and the alerts are tested with a Prometheus, which the tests start themselves.
+check-prometheus:
+	@missing= ; \
+	command -v promtool >/dev/null && command -v prometheus >/dev/null || missing=" prometheus"; \
+	$(call install,test)
+
+# What the tests of the specifications need.
+specs-tools:
+	@missing= ; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
+	$(call install,specs)
 
 # What the tests with a browser need.
 e2e-tools:

@@ -113,6 +113,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	}
 	a.server, a.apply = handlers.New(handlers.Options{
 		PubSub:        a.pubsub,
+		Engine:        config.Engine,
 		Logger:        logger,
 		LogLevel:      &a.level,
 		Settings:      settings(config, authenticator),

@@ -157,8 +157,15 @@ func architecture() map[string]rule {
 		"deploy/release": {tests: []string{"fanfare/deploy/bare"}}, // a tool, of the standard library alone
 		"web":            {},
 		"clients/js":     {},
-		"docs": { // generated
+		"docs": { // generated, most of it
 			imports: []string{"github.com/swaggo/swag"},
+			tests: []string{
+				"fanfare/models", "github.com/go-json-experiment/json",
+				"github.com/santhosh-tekuri/jsonschema/v6", // frames against AsyncAPI
+			},
+		},
+		"docs/openapi": { // runs when the documents are made, never in the server
+			imports: []string{"github.com/getkin/kin-openapi"},
 		},
 	}
 }

@@ -109,6 +109,13 @@ func (b *budget) done(deliveries int) {
 	}
 }
 
+// pending is how much work there is.
+func (b *budget) pending() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.work
+}
+
 // giveBack ends a message's flight.
 func (b *budget) giveBack(m *models.Message) {
 	b.mu.Lock()
@@ -119,5 +126,5 @@ func (b *budget) giveBack(m *models.Message) {
 }
 
 func cost(m *models.Message) int64 {
-	return int64(len(m.Data)) + messageOverhead
+	return int64(m.Size()) + messageOverhead
 }

@@ -69,6 +69,7 @@ type pipe struct {
 	narrow  int
 	// left is how much is taken before the pipe is stuck, 0 for no such end.
 	left   int
+	taken  uint64
 	broken error
 	closed models.CloseCode
 	// writing is called at the start of every Write, outside of mu.
@@ -109,6 +110,7 @@ func (p *pipe) Write(b []byte, room func()) (int, error) {
 			go p.open()
 		}
 	}
+	p.taken += uint64(n)
 	p.partial = append(p.partial, b[:n]...)
 	for {
 		text, rest, found := bytes.Cut(p.partial, []byte("\n"))
@@ -131,6 +133,13 @@ func (p *pipe) Close(code models.CloseCode) {
 	defer p.mu.Unlock()
 	p.closed = code
 	p.changed.Broadcast()
+}
+
+// size is how much was taken, in bytes.
+func (p *pipe) size() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
 }
 
 // open lets the one in who waits for room.

@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"fanfare/models"
 )
@@ -12,8 +13,11 @@ type delivery struct {
 	message *models.Message
 	// subscriptions counts those that matched when it was published.
 	subscriptions int
-	// waiting counts the shards that have not taken it yet.
-	waiting atomic.Int32
+	// began is when it was handed to the shards.
+	began time.Duration
+	// waiting counts the shards that have not taken it yet, offering those that have not
+	// offered it to all of their clients.
+	waiting, offering atomic.Int32
 
 	mu      sync.Mutex
 	encoded []encoded

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"sync"
+	"time"
 
 	"fanfare/models"
 )
@@ -17,6 +18,7 @@ type dispatcher struct {
 	shards   []*shard
 	maxSubs  int
 	presence *presence
+	clock    clock
 	// following counts the subscriptions.
 	following *following
 
@@ -33,9 +35,10 @@ func newDispatcher(budget *budget, shards []*shard, maxSubs int) *dispatcher {
 		maxSubs:   maxSubs,
 		presence:  newPresence(len(shards), budget),
 		interests: newInterests(len(shards)),
+		clock:     newClock(),
 	}
 	for _, s := range shards {
-		s.order = d
+		s.order, s.clock = d, d.clock
 	}
 	return d
 }
@@ -59,8 +62,9 @@ func (d *dispatcher) Deliver(batch Batch) (subscriptions int) {
 	if batch.Gap {
 		d.tellGapLocked()
 	}
+	now := d.clock.now()
 	for _, m := range batch.Messages {
-		subscriptions += d.deliverLocked(m)
+		subscriptions += d.deliverLocked(m, now)
 	}
 	d.moveLocked(batch.Reached)
 	return subscriptions
@@ -74,7 +78,7 @@ func (d *dispatcher) Subscriptions(topic models.Topic) int {
 	return subscriptions
 }
 
-func (d *dispatcher) deliverLocked(m *models.Message) (subscriptions int) {
+func (d *dispatcher) deliverLocked(m *models.Message, now time.Duration) (subscriptions int) {
 	if !d.moveLocked(m.ID) {
 		d.budget.giveBack(m)
 		return 0
@@ -85,8 +89,10 @@ func (d *dispatcher) deliverLocked(m *models.Message) (subscriptions int) {
 		return 0
 	}
 	d.budget.begin(subscriptions)
-	e := event{delivery: &delivery{message: m, subscriptions: subscriptions}}
-	e.delivery.waiting.Store(int32(bits.OnesCount64(uint64(shards)))) //nolint:gosec // at most 64
+	e := event{delivery: &delivery{message: m, subscriptions: subscriptions, began: now}}
+	count := int32(bits.OnesCount64(uint64(shards))) //nolint:gosec // at most 64
+	e.delivery.waiting.Store(count)
+	e.delivery.offering.Store(count)
 	for ; shards != 0; shards &= shards - 1 {
 		d.shards[bits.TrailingZeros64(uint64(shards))].queue.push(e)
 	}

@@ -56,6 +56,10 @@ type Engine interface {
 	// Ready is nil when a Publish would be taken, else it says why not.
 	Ready(ctx context.Context) error
 
+	// LogStats is the log as it was some seconds ago at most. It does not wait for other
+	// machines: CodeEngineUnavailable when they have not been heard of for that long.
+	LogStats() (LogStats, error)
+
 	// Close ends delivery and frees what the engine holds. No Deliver runs after it.
 	Close() error
 }

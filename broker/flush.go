@@ -135,7 +135,6 @@ func (s *shard) flushRound() {
 	}
 	clear(s.dirty[len(more):])
 	s.dirty = more
-	s.stats.delivered.Store(s.delivered)
 }
 
 // flush writes what waits for a client until its connection takes no more, or enough
@@ -145,6 +144,7 @@ func (s *shard) flush(c *Client, enough int) {
 		chunk := c.outbox.chunk(s.scratch)
 		n, err := c.conn.Write(chunk, c.room)
 		written += n
+		s.written += uint64(n) //nolint:gosec // never negative
 		if s.writes++; s.writes == writesAtOnce {
 			s.writes = 0
 			runtime.Gosched()

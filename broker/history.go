@@ -113,7 +113,7 @@ func (p *PubSub) History(ctx context.Context, _ models.Caller, filter models.His
 		complete = complete && stretch.Follows(page.Next)
 		removals = stretch.Removals
 		for _, m := range stretch.Messages {
-			size += len(m.Data)
+			size += m.Size()
 		}
 		page.Messages = append(page.Messages, stretch.Messages...)
 		page.Next = stretch.Reached

@@ -33,7 +33,7 @@ type keys struct {
 type digest [sha256.Size]byte
 
 // keyUse is a draft with a key: name tells its publisher, topic and key from all others,
-// content its data and encoding.
+// content its data, encoding and event.
 type keyUse struct{ name, content digest }
 
 // keyed is what was published under a key.
@@ -57,7 +57,7 @@ func newKeys(history History) *keys {
 func useKey(draft models.Draft) keyUse {
 	return keyUse{
 		name:    hash([]byte(draft.From), []byte(draft.Topic), []byte(draft.Key)),
-		content: hash([]byte(draft.Encoding), draft.Data),
+		content: hash([]byte(draft.Encoding), draft.Data, draft.Attributes.EventText()),
 	}
 }
 

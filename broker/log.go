@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -37,9 +38,11 @@ type log struct {
 	// that of a removal stands at its number, modulo maxRecent.
 	removals uint64
 	recent   []models.Topic
-	size     int64
-	topics   map[models.Topic]*topicLog
-	names    directory[*topicLog]
+	// evictions counts them by cause.
+	evictions map[Eviction]uint64
+	size      int64
+	topics    map[models.Topic]*topicLog
+	names     directory[*topicLog]
 	// order has the topic of each retained message, by the message's sequence. It has not
 	// the message, since a B-tree may hold on to what was taken out of it.
 	order btree.Map[uint64, *topicLog]
@@ -52,7 +55,12 @@ type log struct {
 }
 
 func newLog(history History) *log {
-	return &log{history: history, topics: make(map[models.Topic]*topicLog), recent: make([]models.Topic, maxRecent)}
+	return &log{
+		history:   history,
+		topics:    make(map[models.Topic]*topicLog),
+		recent:    make([]models.Topic, maxRecent),
+		evictions: map[Eviction]uint64{EvictionAge: 0, EvictionTopic: 0, EvictionBytes: 0, EvictionPurge: 0},
+	}
 }
 
 // append adds a message, whose sequence is the next one. It goes at once if its topic
@@ -72,11 +80,11 @@ func (l *log) append(m *models.Message) {
 	}
 	m.Topic = t.name // so that all messages of a topic share one text
 	l.newest = m.ID.Sequence
-	l.size += entryOverhead + int64(len(m.Data))
+	l.size += entryOverhead + int64(m.Size())
 	l.order.Load(l.newest, t)
 	t.append(m)
 	if t.retained() > l.history.MaxMessagesPerTopic {
-		l.removeOldest(t)
+		l.removeOldest(t, EvictionTopic)
 	}
 }
 
@@ -85,13 +93,20 @@ func (l *log) append(m *models.Message) {
 func (l *log) trim(now time.Time, limit int) (more bool) {
 	for ; ; limit-- {
 		_, t, found := l.order.Min()
-		if !found || l.size <= l.history.MaxBytes && now.Sub(t.oldest().Time.Time) <= l.history.MaxAge {
+		cause := EvictionBytes
+		switch {
+		case !found:
+			return false
+		case l.size > l.history.MaxBytes:
+		case now.Sub(t.oldest().Time.Time) > l.history.MaxAge:
+			cause = EvictionAge
+		default:
 			return false
 		}
 		if limit == 0 {
 			return true
 		}
-		l.removeOldest(t)
+		l.removeOldest(t, cause)
 	}
 }
 
@@ -106,20 +121,21 @@ func (l *log) purge(name models.Topic, upTo uint64, limit int) (more bool) {
 		if limit == 0 {
 			return true
 		}
-		l.removeOldest(t)
+		l.removeOldest(t, EvictionPurge)
 	}
 	return false
 }
 
 // removeOldest removes the oldest message of a topic that has one.
-func (l *log) removeOldest(t *topicLog) {
+func (l *log) removeOldest(t *topicLog, cause Eviction) {
 	before := t.removed()
+	l.evictions[cause]++
 	l.removals++
 	l.recent[l.removals%maxRecent] = t.name
 	m := t.removeOldest(l.removals)
 	mark := m.ID.Sequence
 	l.order.Delete(mark)
-	l.size -= entryOverhead + int64(len(m.Data))
+	l.size -= entryOverhead + int64(m.Size())
 	l.marks.Set(mark, t)
 	l.marks.Delete(before.sequence)
 	if t.retained() > 0 {
@@ -141,6 +157,22 @@ func (l *log) forgetEmpty() {
 	l.size -= topicOverhead
 	l.forgotten.sequence = max(l.forgotten.sequence, mark)
 	l.forgotten.number = max(l.forgotten.number, t.removed().number)
+}
+
+// stats is what the log holds, and what it has lost.
+func (l *log) stats() LogStats {
+	stats := LogStats{
+		Messages:  int64(l.order.Len()),
+		Topics:    int64(len(l.topics) - l.empty.Len()),
+		Bytes:     l.size,
+		Evictions: maps.Clone(l.evictions),
+		MaxBytes:  l.history.MaxBytes,
+		MaxAge:    l.history.MaxAge,
+	}
+	if _, t, found := l.order.Min(); found {
+		stats.Oldest = t.oldest().Time.Time
+	}
+	return stats
 }
 
 // losers gives the topics of all removals after the first so many, the last first, unless

@@ -80,10 +80,11 @@ func (m *Memory) Rest() {}
 // is in the log and in the queues of the shards that want it.
 func (m *Memory) Publish(ctx context.Context, draft models.Draft) (models.Receipt, error) {
 	message := &models.Message{
-		Topic:    draft.Topic,
-		Data:     draft.Data,
-		From:     draft.From,
-		Encoding: draft.Encoding,
+		Topic:      draft.Topic,
+		Data:       draft.Data,
+		From:       draft.From,
+		Encoding:   draft.Encoding,
+		Attributes: draft.Attributes,
 	}
 	var use *keyUse
 	if draft.Key != "" {
@@ -177,6 +178,13 @@ func (m *Memory) Topics(_ context.Context, filter models.TopicFilter) ([]models.
 
 // Ready implements Engine: memory is never away.
 func (m *Memory) Ready(context.Context) error { return nil }
+
+// LogStats implements Engine.
+func (m *Memory) LogStats() (LogStats, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.log.stats(), nil
+}
 
 // Close implements Engine.
 func (m *Memory) Close() error {

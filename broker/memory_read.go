@@ -219,7 +219,7 @@ func losersBeyond(after uint64, marks *btree.Map[uint64, *topicLog]) (topics []m
 func (r *reading) cut() {
 	size := 0
 	for i, message := range r.messages {
-		if size += len(message.Data); i == r.limit || i > 0 && size > maxStretchSize {
+		if size += message.Size(); i == r.limit || i > 0 && size > maxStretchSize {
 			clear(r.messages[i:])
 			r.messages, r.reached = r.messages[:i], message.ID.Sequence-1
 			return

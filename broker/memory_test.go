@@ -163,6 +163,44 @@ func TestMemoryBoundsAge(t *testing.T) {
 
 // TestMemoryEndsAStretchAtItsSize: a stretch has some data and not more, but one message
 // whatever its size.
+// TestMemoryCountsEvictions: each message that goes is counted once, by why it goes.
+func TestMemoryCountsEvictions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		history := enginetest.Generous()
+		history.MaxMessagesPerTopic = 10
+		history.MaxAge = time.Minute
+		history.MaxBytes = 20_000
+		m := startMemory(t, history)
+		check := func(what string, messages, topics int64, want map[broker.Eviction]uint64) {
+			t.Helper()
+			stats, err := m.LogStats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, stats.Evictions); diff != "" || stats.Messages != messages || stats.Topics != topics {
+				t.Errorf("%s: %d messages of %d topics, evictions (-want +got):\n%s", what, stats.Messages, stats.Topics, diff)
+			}
+			if stats.Oldest.IsZero() != (messages == 0) || stats.Bytes > stats.MaxBytes {
+				t.Errorf("%s: %+v", what, stats)
+			}
+		}
+		check("at the start", 0, 0, map[broker.Eviction]uint64{"age": 0, "messages_per_topic": 0, "bytes": 0, "purge": 0})
+		for range 13 {
+			publishTo(t, m, "a", "1")
+		}
+		publishTo(t, m, "b", "1")
+		check("of a topic", 11, 2, map[broker.Eviction]uint64{"age": 0, "messages_per_topic": 3, "bytes": 0, "purge": 0})
+		if err := m.Purge(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		check("of a purge", 1, 1, map[broker.Eviction]uint64{"age": 0, "messages_per_topic": 3, "bytes": 0, "purge": 10})
+		publishTo(t, m, "c", fmt.Sprintf("%0*d", 17_500, 1))
+		check("of the size", 1, 1, map[broker.Eviction]uint64{"age": 0, "messages_per_topic": 3, "bytes": 1, "purge": 10})
+		time.Sleep(2 * time.Minute)
+		check("of the age", 0, 0, map[broker.Eviction]uint64{"age": 1, "messages_per_topic": 3, "bytes": 1, "purge": 10})
+	})
+}
+
 func TestMemoryEndsAStretchAtItsSize(t *testing.T) {
 	const size = 256 << 10
 	m := startMemory(t, enginetest.Generous())

@@ -73,6 +73,14 @@ func (n *node) others() (names []string) {
 	return names
 }
 
+// count is how many nodes there are, this one included.
+func (n *node) count() int {
+	if n == nil {
+		return 1
+	}
+	return 1 + len(n.others())
+}
+
 // Joined implements Peer.
 func (n *node) Joined(name string) {
 	n.mu.Lock()

@@ -50,9 +50,9 @@ type PubSub struct {
 	node *node
 
 	// Safe for concurrent use.
-	clients   directory[*Client]
-	census    *census
-	published atomic.Uint64
+	clients directory[*Client]
+	census  *census
+	stats   pubsubStats
 	// lastCaller is that of the client that came last.
 	lastCaller atomic.Pointer[models.Caller]
 
@@ -72,6 +72,7 @@ func New(ctx context.Context, engine Engine, options Options) (*PubSub, error) {
 		engine:  engine,
 		reader:  newReader(engine),
 		census:  newCensus(options.Clients, options.ClientsPerAddress),
+		stats:   pubsubStats{publish: newHistogram()},
 	}
 	for i := range min(runtime.GOMAXPROCS(0), maxShards) {
 		p.shards = append(p.shards, newShard(i, budget, p.reader, options.OutboxSize, options.PingInterval))
@@ -197,6 +198,7 @@ func (p *PubSub) Subscribe(
 	if err != nil {
 		return err
 	}
+	p.stats.countRecovery(ack.Recovered)
 	if options.Presence {
 		p.sendMembers(ctx, c, subs)
 	}
@@ -255,9 +257,11 @@ func (p *PubSub) Publish(ctx context.Context, by models.Caller, draft models.Dra
 	}
 	defer p.calls.Done()
 	draft.From = by.User
+	size, began := len(draft.Data), p.dispatcher.clock.now()
 	receipt, err := p.engine.Publish(ctx, draft)
 	if err == nil {
-		p.published.Add(1)
+		p.stats.publish.observe(p.dispatcher.clock.now() - began)
+		p.stats.publishedBytes.Add(uint64(size))
 	}
 	return receipt, err
 }

@@ -92,6 +92,7 @@ func (s *shard) startReplay(r *replay, subs []*subscription, position models.ID)
 		end = &(*end).next
 	}
 	*end = r
+	s.stats.replays.Add(1)
 	s.feedSoon(c)
 }
 
@@ -105,6 +106,7 @@ func (s *shard) endReplay(r *replay) {
 	for at := &c.replays; *at != nil; at = &(*at).next {
 		if *at == r {
 			*at = r.next
+			s.stats.replays.Add(-1)
 			s.feedSoon(c)
 			return
 		}
@@ -287,7 +289,7 @@ func (s *shard) tellReplayGap(r *replay) {
 	}
 	r.gap = false
 	for _, sub := range r.subs {
-		s.send(r.client, models.NewGapNotice(sub.pattern))
+		s.sendGap(sub)
 	}
 }
 

@@ -30,6 +30,7 @@ type shard struct {
 	queue      *queue
 	budget     *budget
 	order      *dispatcher
+	clock      clock
 	reader     *reader
 	outboxSize int
 	stopped    chan struct{}
@@ -48,10 +49,13 @@ type shard struct {
 	dirty []*Client
 	// hungry has the clients whose first replay can go on.
 	hungry []*Client
+	// fresh has the messages that came since the last round.
+	fresh []*delivery
 	// withRoom is where queue.takeWithRoom puts its result.
 	withRoom  []*Client
 	scratch   []byte
 	delivered uint64
+	written   uint64
 	memory    outboxMemory
 	// told counts the frames that presence made since the last round for it.
 	told int
@@ -76,6 +80,7 @@ func newShard(index int, budget *budget, reader *reader, outboxSize int, pingInt
 		replaying:   newSubscribers(),
 		watchers:    newWatchers(),
 		scratch:     make([]byte, 0, writeSize),
+		stats:       shardStats{fanOut: newHistogram()},
 	}
 }
 
@@ -122,7 +127,7 @@ func (s *shard) applyAll(events []event) {
 		e := events[i]
 		events[i] = event{}
 		if e.delivery != nil {
-			size += len(e.delivery.message.Data)
+			size += e.delivery.message.Size()
 			s.deliver(e.delivery)
 		} else {
 			e.apply(s)
@@ -143,7 +148,26 @@ func (s *shard) rounds() {
 	default:
 	}
 	s.flushRound()
+	s.endFanOut()
 	s.feedRound()
+	s.stats.delivered.Store(s.delivered)
+	s.stats.written.Store(s.written)
+}
+
+// endFanOut is for after a round: all that came before it has been offered to the connections
+// of those that it was for.
+func (s *shard) endFanOut() {
+	if len(s.fresh) == 0 {
+		return
+	}
+	now := s.clock.now()
+	for _, d := range s.fresh {
+		if d.offering.Add(-1) == 0 {
+			s.stats.fanOut.observe(now - d.began)
+		}
+	}
+	clear(s.fresh)
+	s.fresh = s.fresh[:0]
 }
 
 // stop ends the shard after what is queued before it.
@@ -172,6 +196,7 @@ func (s *shard) deliver(d *delivery) {
 		}
 		s.enqueue(c, f)
 	}
+	s.fresh = append(s.fresh, d)
 	if d.waiting.Add(-1) == 0 {
 		s.budget.giveBack(d.message)
 		s.budget.done(d.subscriptions)
@@ -212,10 +237,13 @@ func (s *shard) takeOut(sub *subscription) {
 
 // tellGap says to every subscription that messages are missing.
 func (s *shard) tellGap() {
-	s.subscribers.each(func(sub *subscription) {
-		s.send(sub.client, models.NewGapNotice(sub.pattern))
-	})
+	s.subscribers.each(s.sendGap)
 	s.replaying.each(func(sub *subscription) { sub.replay.holdGap() })
+}
+
+func (s *shard) sendGap(sub *subscription) {
+	s.stats.gaps.Add(1)
+	s.send(sub.client, models.NewGapNotice(sub.pattern))
 }
 
 // beat sends a heartbeat to every client that is due for one. Who is live and heard nothing

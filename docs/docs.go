@@ -15,6 +15,80 @@ const docTemplate = `{
     "host": "{{.Host}}",
     "basePath": "{{.BasePath}}",
     "paths": {
+        "/asyncapi.json": {
+            "get": {
+                "description": "The frames of GET /ws and GET /events: AsyncAPI 3.0.",
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "specifications"
+                ],
+                "summary": "What this server speaks over its connections",
+                "operationId": "getAsyncAPI",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "description": "the ETag of the copy that you have",
+                        "name": "If-None-Match",
+                        "in": "header"
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "the document",
+                        "schema": {
+                            "type": "object"
+                        },
+                        "headers": {
+                            "ETag": {
+                                "type": "string",
+                                "description": "stands for the document"
+                            },
+                            "Vary": {
+                                "type": "string",
+                                "description": "Accept-Encoding: it is compressed for who can read that"
+                            }
+                        }
+                    },
+                    "304": {
+                        "description": "the copy is still the same",
+                        "headers": {
+                            "ETag": {
+                                "type": "string",
+                                "description": "stands for the document"
+                            },
+                            "Vary": {
+                                "type": "string",
+                                "description": "Accept-Encoding"
+                            }
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "example": {
+                                    "asyncapi": "3.0.0",
+                                    "channels": {},
+                                    "info": {
+                                        "title": "Fanfare",
+                                        "version": "1.0"
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        },
         "/clients": {
             "get": {
                 "security": [
@@ -30,6 +104,7 @@ const docTemplate = `{
                     "clients"
                 ],
                 "summary": "List clients",
+                "operationId": "listClients",
                 "parameters": [
                     {
                         "type": "string",
@@ -107,6 +182,7 @@ const docTemplate = `{
                     "clients"
                 ],
                 "summary": "Disconnect a user",
+                "operationId": "disconnectUser",
                 "parameters": [
                     {
                         "type": "string",
@@ -165,6 +241,7 @@ const docTemplate = `{
                     "clients"
                 ],
                 "summary": "Describe a client",
+                "operationId": "getClient",
                 "parameters": [
                     {
                         "type": "string",
@@ -228,6 +305,7 @@ const docTemplate = `{
                     "clients"
                 ],
                 "summary": "Disconnect a client",
+                "operationId": "disconnectClient",
                 "parameters": [
                     {
                         "type": "string",
@@ -395,6 +473,7 @@ const docTemplate = `{
                     "connections"
                 ],
                 "summary": "Listen to topics",
+                "operationId": "listen",
                 "parameters": [
                     {
                         "type": "array",
@@ -446,6 +525,12 @@ const docTemplate = `{
                         "description": "the events, or the lines",
                         "schema": {
                             "type": "string"
+                        },
+                        "headers": {
+                            "X-Accel-Buffering": {
+                                "type": "string",
+                                "description": "no: proxies must not gather it"
+                            }
                         }
                     },
                     "400": {
@@ -484,6 +569,18 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/x-ndjson": {
+                                "example": "{\"type\":\"ack\",\"action\":\"subscribe\",\"topic\":\"news.*\",\"id\":\"4kq9zt2m-1042\"}\n{\"type\":\"message\",\"id\":\"4kq9zt2m-1043\",\"topic\":\"news.eu\",\"data\":\"hello\",\"time\":\"2026-11-23T17:45:01.250Z\"}\n"
+                            },
+                            "text/event-stream": {
+                                "example": "id: 4kq9zt2m-1042\nevent: ack\ndata: {\"type\":\"ack\",\"action\":\"subscribe\",\"topic\":\"news.*\",\"id\":\"4kq9zt2m-1042\"}\n\nid: 4kq9zt2m-1043\ndata: {\"type\":\"message\",\"id\":\"4kq9zt2m-1043\",\"topic\":\"news.eu\",\"data\":\"hello\",\"time\":\"2026-11-23T17:45:01.250Z\"}\n\n"
+                            }
+                        }
+                    }
                 }
             }
         },
@@ -496,6 +593,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "Is the process alive?",
+                "operationId": "checkLive",
                 "responses": {
                     "200": {
                         "description": "OK",
@@ -636,9 +734,10 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "Metrics for Prometheus",
+                "operationId": "getMetrics",
                 "responses": {
                     "200": {
-                        "description": "fanfare_clients{transport=\\\"websocket\\\"} 2",
+                        "description": "the metrics",
                         "schema": {
                             "type": "string"
                         }
@@ -659,6 +758,89 @@ const docTemplate = `{
                         "description": "rate_limited",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "text/plain": {
+                                "example": "fanfare_clients{transport=\"websocket\"} 2\n"
+                            }
+                        }
+                    }
+                }
+            }
+        },
+        "/openapi.json": {
+            "get": {
+                "description": "This document: OpenAPI 3.0.",
+                "produces": [
+                    "application/json"
+                ],
+                "tags": [
+                    "specifications"
+                ],
+                "summary": "What this server speaks over HTTP",
+                "operationId": "getOpenAPI",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "description": "the ETag of the copy that you have",
+                        "name": "If-None-Match",
+                        "in": "header"
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "the document",
+                        "schema": {
+                            "type": "object"
+                        },
+                        "headers": {
+                            "ETag": {
+                                "type": "string",
+                                "description": "stands for the document"
+                            },
+                            "Vary": {
+                                "type": "string",
+                                "description": "Accept-Encoding: it is compressed for who can read that"
+                            }
+                        }
+                    },
+                    "304": {
+                        "description": "the copy is still the same",
+                        "headers": {
+                            "ETag": {
+                                "type": "string",
+                                "description": "stands for the document"
+                            },
+                            "Vary": {
+                                "type": "string",
+                                "description": "Accept-Encoding"
+                            }
+                        }
+                    },
+                    "429": {
+                        "description": "rate_limited",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "example": {
+                                    "info": {
+                                        "title": "Fanfare",
+                                        "version": "1.0"
+                                    },
+                                    "openapi": "3.0.3",
+                                    "paths": {}
+                                }
+                            }
                         }
                     }
                 }
@@ -682,6 +864,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "Publish many messages",
+                "operationId": "publishBatch",
                 "parameters": [
                     {
                         "description": "the messages, at most 8 MiB",
@@ -695,9 +878,9 @@ const docTemplate = `{
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "a receipt or a problem for each message",
                         "schema": {
-                            "$ref": "#/definitions/handlers.batchResults"
+                            "type": "object"
                         }
                     },
                     "400": {
@@ -735,6 +918,59 @@ const docTemplate = `{
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
+                    },
+                    "503": {
+                        "description": "overloaded: too many large bodies are on their way",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "example": {
+                                    "results": [
+                                        {
+                                            "duplicate": false,
+                                            "id": "4kq9zt2m-1042",
+                                            "subscribers": 2,
+                                            "time": "2026-11-23T17:45:01.250Z",
+                                            "topic": "news.eu"
+                                        },
+                                        {
+                                            "code": "invalid_topic",
+                                            "detail": "a topic must not be empty",
+                                            "status": 400,
+                                            "title": "Bad Request",
+                                            "type": "about:blank"
+                                        }
+                                    ]
+                                },
+                                "schema": {
+                                    "properties": {
+                                        "results": {
+                                            "items": {
+                                                "oneOf": [
+                                                    {
+                                                        "$ref": "#/components/schemas/models.Receipt"
+                                                    },
+                                                    {
+                                                        "$ref": "#/components/schemas/models.Problem"
+                                                    }
+                                                ]
+                                            },
+                                            "type": "array"
+                                        }
+                                    },
+                                    "required": [
+                                        "results"
+                                    ],
+                                    "type": "object"
+                                }
+                            }
+                        }
                     }
                 }
             }
@@ -748,6 +984,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "Does the server want traffic?",
+                "operationId": "checkReady",
                 "responses": {
                     "200": {
                         "description": "OK",
@@ -779,6 +1016,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "List topics",
+                "operationId": "listTopics",
                 "parameters": [
                     {
                         "type": "string",
@@ -858,6 +1096,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "Describe a topic",
+                "operationId": "getTopic",
                 "parameters": [
                     {
                         "type": "string",
@@ -876,7 +1115,7 @@ const docTemplate = `{
                         }
                     },
                     "400": {
-                        "description": "invalid_topic",
+                        "description": "invalid_topic, invalid_request",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -929,6 +1168,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "List the members of a topic",
+                "operationId": "listMembers",
                 "parameters": [
                     {
                         "type": "string",
@@ -1003,6 +1243,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "Read the history of a topic",
+                "operationId": "readHistory",
                 "parameters": [
                     {
                         "type": "string",
@@ -1095,6 +1336,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "Purge a topic",
+                "operationId": "purgeTopic",
                 "parameters": [
                     {
                         "type": "string",
@@ -1110,7 +1352,7 @@ const docTemplate = `{
                         "description": "nothing of before is retained"
                     },
                     "400": {
-                        "description": "invalid_topic",
+                        "description": "invalid_topic, invalid_request",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1153,8 +1395,7 @@ const docTemplate = `{
                 "consumes": [
                     "application/json",
                     "text/plain",
-                    "application/octet-stream",
-                    "application/x-www-form-urlencoded"
+                    "application/octet-stream"
                 ],
                 "produces": [
                     "application/json"
@@ -1163,6 +1404,7 @@ const docTemplate = `{
                     "topics"
                 ],
                 "summary": "Publish a message",
+                "operationId": "publish",
                 "parameters": [
                     {
                         "type": "string",
@@ -1178,7 +1420,7 @@ const docTemplate = `{
                         "in": "body",
                         "required": true,
                         "schema": {
-                            "$ref": "#/definitions/handlers.exampleMessage"
+                            "type": "object"
                         }
                     },
                     {
@@ -1243,6 +1485,32 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     }
+                },
+                "x-requestBody": {
+                    "content": {
+                        "application/json": {
+                            "examples": {
+                                "number": {
+                                    "value": 42
+                                },
+                                "object": {
+                                    "value": {
+                                        "text": "hello"
+                                    }
+                                }
+                            },
+                            "schema": {
+                                "$ref": null,
+                                "type": null
+                            }
+                        },
+                        "application/octet-stream": {
+                            "example": "any bytes"
+                        },
+                        "text/plain": {
+                            "example": "hello"
+                        }
+                    }
                 }
             }
         },
@@ -1253,9 +1521,28 @@ const docTemplate = `{
                     "connections"
                 ],
                 "summary": "Subscribe and publish over a WebSocket",
+                "operationId": "connect",
+                "parameters": [
+                    {
+                        "type": "string",
+                        "description": "a token or an API key, where a header cannot be set; a bad one is told on the connection",
+                        "name": "access_token",
+                        "in": "query"
+                    }
+                ],
                 "responses": {
                     "101": {
-                        "description": "the connection speaks WebSocket from here on"
+                        "description": "the connection speaks WebSocket from here on: GET /asyncapi.json has its frames",
+                        "headers": {
+                            "Sec-WebSocket-Accept": {
+                                "type": "string",
+                                "description": "what the handshake asks for (RFC 6455)"
+                            },
+                            "Upgrade": {
+                                "type": "string",
+                                "description": "websocket"
+                            }
+                        }
                     },
                     "403": {
                         "description": "forbidden",
@@ -1304,6 +1591,10 @@ const docTemplate = `{
                     "description": "Data is any JSON value.",
                     "type": "object"
                 },
+                "event": {
+                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "type": "object"
+                },
                 "key": {
                     "description": "Key is an idempotency key, as the header Idempotency-Key of a single publish.",
                     "type": "string",
@@ -1312,71 +1603,15 @@ const docTemplate = `{
                 "topic": {
                     "type": "string",
                     "example": "news.eu"
-                }
-            }
-        },
-        "handlers.batchResult": {
-            "type": "object",
-            "properties": {
-                "code": {
+                },
+                "traceparent": {
+                    "description": "TraceParent and TraceState are the Trace Context (W3C) of whoever published the message, so that a\nsubscriber can go on with the trace.",
                     "type": "string",
-                    "example": "invalid_topic"
+                    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
                 },
-                "detail": {
+                "tracestate": {
                     "type": "string",
-                    "example": "a topic must not be empty"
-                },
-                "duplicate": {
-                    "description": "Duplicate tells that this publish repeated an earlier one, whose receipt it has.",
-                    "type": "boolean",
-                    "example": false
-                },
-                "id": {
-                    "type": "string",
-                    "example": "4kq9zt2m-1042"
-                },
-                "request_id": {
-                    "description": "RequestID finds the request in the server's log.",
-                    "type": "string",
-                    "example": "dlisdyti-5"
-                },
-                "status": {
-                    "type": "integer",
-                    "example": 400
-                },
-                "subscribers": {
-                    "description": "Subscribers counts the matching subscriptions when the message took its place. It is absent\nin a cluster, where no node knows.",
-                    "type": "integer",
-                    "example": 2
-                },
-                "time": {
-                    "type": "string",
-                    "format": "date-time",
-                    "example": "2026-11-23T17:45:01.250Z"
-                },
-                "title": {
-                    "type": "string",
-                    "example": "Bad Request"
-                },
-                "topic": {
-                    "type": "string",
-                    "example": "news.eu"
-                },
-                "type": {
-                    "description": "Type is always about:blank: the code says more.",
-                    "type": "string",
-                    "example": "about:blank"
-                }
-            }
-        },
-        "handlers.batchResults": {
-            "type": "object",
-            "properties": {
-                "results": {
-                    "type": "array",
-                    "items": {
-                        "$ref": "#/definitions/handlers.batchResult"
-                    }
+                    "example": "vendor=1"
                 }
             }
         },
@@ -1396,15 +1631,6 @@ const docTemplate = `{
                     "example": [
                         "fanfare-2-k4m9"
                     ]
-                }
-            }
-        },
-        "handlers.exampleMessage": {
-            "type": "object",
-            "properties": {
-                "text": {
-                    "type": "string",
-                    "example": "hello"
                 }
             }
         },
@@ -1479,7 +1705,11 @@ const docTemplate = `{
                     ]
                 },
                 "transport": {
-                    "type": "string",
+                    "allOf": [
+                        {
+                            "$ref": "#/definitions/models.Transport"
+                        }
+                    ],
                     "example": "websocket"
                 },
                 "user": {
@@ -1517,6 +1747,101 @@ const docTemplate = `{
                     ]
                 }
             }
+        },
+        "models.Code": {
+            "type": "string",
+            "enum": [
+                "invalid_topic",
+                "invalid_json",
+                "invalid_cursor",
+                "invalid_request",
+                "unauthorized",
+                "forbidden",
+                "not_found",
+                "method_not_allowed",
+                "request_timeout",
+                "payload_too_large",
+                "unsupported_encoding",
+                "upgrade_required",
+                "headers_too_large",
+                "conflict",
+                "too_many_subscriptions",
+                "rate_limited",
+                "internal",
+                "overloaded",
+                "too_many_clients",
+                "shutting_down",
+                "engine_unavailable"
+            ],
+            "x-enum-comments": {
+                "CodeConflict": "the idempotency key was used for other data",
+                "CodeEngineUnavailable": "the log, or a node that may have what was asked for, is out of reach",
+                "CodeForbidden": "the caller may not do this, or the request comes from a page that may not",
+                "CodeHeadersTooLarge": "more than 16 KiB of request line and headers",
+                "CodeInternal": "a mistake of the server, whose log says which",
+                "CodeInvalidCursor": "not an id",
+                "CodeInvalidJSON": "declared as JSON, and is not",
+                "CodeInvalidRequest": "anything else that is wrong with what was asked",
+                "CodeInvalidTopic": "not a topic, or not a pattern",
+                "CodeMethodNotAllowed": "the route has no such method",
+                "CodeNotFound": "no such route, client, topic or subscription",
+                "CodeOverloaded": "the server can take no more for now",
+                "CodePayloadTooLarge": "more than limits.message_size",
+                "CodeRateLimited": "more than limits.publish_rate or limits.request_rate",
+                "CodeRequestTimeout": "the request took too long to arrive",
+                "CodeShuttingDown": "the server is going away",
+                "CodeTooManyClients": "as many clients as limits.clients, or limits.clients_per_address, are connected",
+                "CodeTooManySubscriptions": "more than limits.subscriptions_per_client",
+                "CodeUnauthorized": "there is no valid token or API key, and strangers may not do this",
+                "CodeUnsupportedEncoding": "the body has a Content-Encoding",
+                "CodeUpgradeRequired": "not a WebSocket handshake"
+            },
+            "x-enum-descriptions": [
+                "not a topic, or not a pattern",
+                "declared as JSON, and is not",
+                "not an id",
+                "anything else that is wrong with what was asked",
+                "there is no valid token or API key, and strangers may not do this",
+                "the caller may not do this, or the request comes from a page that may not",
+                "no such route, client, topic or subscription",
+                "the route has no such method",
+                "the request took too long to arrive",
+                "more than limits.message_size",
+                "the body has a Content-Encoding",
+                "not a WebSocket handshake",
+                "more than 16 KiB of request line and headers",
+                "the idempotency key was used for other data",
+                "more than limits.subscriptions_per_client",
+                "more than limits.publish_rate or limits.request_rate",
+                "a mistake of the server, whose log says which",
+                "the server can take no more for now",
+                "as many clients as limits.clients, or limits.clients_per_address, are connected",
+                "the server is going away",
+                "the log, or a node that may have what was asked for, is out of reach"
+            ],
+            "x-enum-varnames": [
+                "CodeInvalidTopic",
+                "CodeInvalidJSON",
+                "CodeInvalidCursor",
+                "CodeInvalidRequest",
+                "CodeUnauthorized",
+                "CodeForbidden",
+                "CodeNotFound",
+                "CodeMethodNotAllowed",
+                "CodeRequestTimeout",
+                "CodePayloadTooLarge",
+                "CodeUnsupportedEncoding",
+                "CodeUpgradeRequired",
+                "CodeHeadersTooLarge",
+                "CodeConflict",
+                "CodeTooManySubscriptions",
+                "CodeRateLimited",
+                "CodeInternal",
+                "CodeOverloaded",
+                "CodeTooManyClients",
+                "CodeShuttingDown",
+                "CodeEngineUnavailable"
+            ]
         },
         "models.HistoryPage": {
             "type": "object",
@@ -1587,7 +1912,13 @@ const docTemplate = `{
                 },
                 "encoding": {
                     "type": "string",
-                    "example": "base64"
+                    "enum": [
+                        "base64"
+                    ]
+                },
+                "event": {
+                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "type": "object"
                 },
                 "from": {
                     "type": "string",
@@ -1605,6 +1936,15 @@ const docTemplate = `{
                 "topic": {
                     "type": "string",
                     "example": "news.eu"
+                },
+                "traceparent": {
+                    "description": "TraceParent and TraceState are the Trace Context (W3C) of whoever published the message, so that a\nsubscriber can go on with the trace.",
+                    "type": "string",
+                    "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                },
+                "tracestate": {
+                    "type": "string",
+                    "example": "vendor=1"
                 }
             }
         },
@@ -1612,7 +1952,11 @@ const docTemplate = `{
             "type": "object",
             "properties": {
                 "code": {
-                    "type": "string",
+                    "allOf": [
+                        {
+                            "$ref": "#/definitions/models.Code"
+                        }
+                    ],
                     "example": "invalid_topic"
                 },
                 "detail": {
@@ -1731,6 +2075,21 @@ const docTemplate = `{
                     ]
                 }
             }
+        },
+        "models.Transport": {
+            "type": "string",
+            "enum": [
+                "websocket",
+                "sse",
+                "ndjson",
+                "poll"
+            ],
+            "x-enum-varnames": [
+                "TransportWebSocket",
+                "TransportSSE",
+                "TransportNDJSON",
+                "TransportPoll"
+            ]
         }
     },
     "securityDefinitions": {
@@ -1741,6 +2100,28 @@ const docTemplate = `{
             "in": "header"
         }
     },
+    "tags": [
+        {
+            "description": "Publish, read what was published, and see who listens.",
+            "name": "topics"
+        },
+        {
+            "description": "Listen: over a WebSocket, or as a stream of events or lines.",
+            "name": "connections"
+        },
+        {
+            "description": "Who is connected. For administrators.",
+            "name": "clients"
+        },
+        {
+            "description": "For whoever runs the server: probes and metrics.",
+            "name": "operations"
+        },
+        {
+            "description": "What this server speaks, for tools.",
+            "name": "specifications"
+        }
+    ],
     "externalDocs": {
         "description": "The console",
         "url": "/"
@@ -1754,7 +2135,7 @@ var SwaggerInfo = &swag.Spec{
 	BasePath:         "/",
 	Schemes:          []string{"http"},
 	Title:            "Fanfare",
-	Description:      "Real-time pub/sub: publish a message with curl, and every subscriber has it a moment later. Errors are problem details (RFC 9457) with a stable code.",
+	Description:      "Real-time pub/sub: publish a message with curl, and every subscriber has it a moment later. Errors are problem details (RFC 9457) with a stable code: of a route that does not exist not_found (404), of a method that a route does not have method_not_allowed (405) with Allow. Every answer has Cache-Control, X-Content-Type-Options (nosniff) and Cross-Origin-Resource-Policy (same-origin); to pages of the allowed origins also Access-Control-Allow-Origin, Access-Control-Expose-Headers and Vary. What answers GET answers HEAD, too. Ignore fields that you do not know.",
 	InfoInstanceName: "swagger",
 	SwaggerTemplate:  docTemplate,
 	LeftDelim:        "{{",

@@ -127,6 +127,8 @@ func allRoutes() map[string]access {
 		"GET /":                           {"GET", "/", "", ok, ok, ok, ok},
 		"GET /client.js":                  {"GET", "/client.js", "", ok, ok, ok, ok},
 		"GET /console/:file":              {"GET", "/console/main.js", "", ok, ok, ok, ok},
+		"GET /openapi.json":               {"GET", "/openapi.json", "", ok, ok, ok, ok},
+		"GET /asyncapi.json":              {"GET", "/asyncapi.json", "", ok, ok, ok, ok},
 		"GET /swagger":                    {"GET", "/swagger", "", 301, 301, 301, 301},
 		"GET /swagger/":                   {"GET", "/swagger/", "", ok, ok, ok, ok},
 		"GET /swagger/doc.json":           {"GET", "/swagger/doc.json", "", ok, ok, ok, ok},

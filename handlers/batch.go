@@ -28,7 +28,8 @@ type batchMessage struct {
 	// Data is any JSON value.
 	Data jsontext.Value `json:"data" swaggertype:"object"`
 	// Key is an idempotency key, as the header Idempotency-Key of a single publish.
-	Key string `json:"key" example:"order-1042"`
+	Key string `json:"key,omitzero" example:"order-1042"`
+	models.Attributes
 }
 
 // batchResults is the answer to a batch.
@@ -45,19 +46,22 @@ type batchResult struct {
 // publishBatch answers POST /publish.
 //
 //	@Summary		Publish many messages
+//	@ID			publishBatch
 //	@Description	Publishes up to 1,000 messages in their order, and answers with a receipt or a problem for each, in the same order. What is wrong with one message does not keep the others from being published. When the server can take no more, all that are left have the same problem, and none of them was published.
 //	@Tags			topics
 //	@Accept			json
 //	@Produce		json
 //	@Param			batch	body		batch	true	"the messages, at most 8 MiB"
-//	@Success		200		{object}	batchResults
+//	@Success		200		{object}	object			"a receipt or a problem for each message"
 //	@Failure		400		{object}	models.Problem	"invalid_json, invalid_request: of the batch itself"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		413		{object}	models.Problem	"payload_too_large: the batch itself"
 //	@Failure		415		{object}	models.Problem	"unsupported_encoding: a body with Content-Encoding"
 //	@Failure		429		{object}	models.Problem	"rate_limited"
+//	@Failure		503		{object}	models.Problem	"overloaded: too many large bodies are on their way"
 //	@Security		Bearer
+//	@x-responses	{"200":{"content":{"application/json":{"schema":{"type":"object","required":["results"],"properties":{"results":{"type":"array","items":{"oneOf":[{"$ref":"#/components/schemas/models.Receipt"},{"$ref":"#/components/schemas/models.Problem"}]}}}},"example":{"results":[{"id":"4kq9zt2m-1042","topic":"news.eu","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":2},{"type":"about:blank","title":"Bad Request","status":400,"detail":"a topic must not be empty","code":"invalid_topic"}]}}}}}
 //	@Router			/publish [post]
 func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err := caller(c).MayPublishSome(); err != nil {
@@ -72,11 +76,20 @@ func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	return a.publishAll(c, messages, func(text jsontext.Value) (models.Draft, error) { return batchDraft(c, text) })
+}
+
+// publishAll publishes what parse makes of each of the messages, in their order, and answers with what became of them.
+func (a *api) publishAll(c *fiber.Ctx, messages []jsontext.Value, parse func(jsontext.Value) (models.Draft, error)) error {
 	results := make([]batchResult, 0, len(messages))
+	var err error
 	for _, message := range messages {
 		var receipt models.Receipt
 		if !endsBatch(err) {
-			receipt, err = a.publishOneOf(c, message)
+			receipt, err = a.publishOneOf(c, message, parse)
+		}
+		if err != nil {
+			a.counters.countRefusal(models.AsError(err).Code)
 		}
 		results = append(results, newBatchResult(receipt, err))
 	}
@@ -91,12 +104,16 @@ func splitBatch(body []byte) ([]jsontext.Value, error) {
 	if err := json.Unmarshal(body, &document, json.RejectUnknownMembers(true)); err != nil {
 		return nil, describeMismatch("a batch", err)
 	}
-	if document.Messages.Kind() != jsontext.KindBeginArray {
+	return splitList(document.Messages)
+}
+
+// splitList gives the elements of a list, which is valid JSON or nil.
+func splitList(list jsontext.Value) (messages []jsontext.Value, err error) {
+	if list.Kind() != jsontext.KindBeginArray {
 		return nil, models.Errorf(models.CodeInvalidRequest, "a batch has a list of messages")
 	}
-	var messages []jsontext.Value
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(document.Messages))
-	_, err := decoder.ReadToken()
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(list))
+	_, err = decoder.ReadToken()
 	for err == nil && decoder.PeekKind() != jsontext.KindEndArray {
 		if len(messages) == maxBatch {
 			return nil, models.Errorf(models.CodeInvalidRequest, "a batch has at most %d messages", maxBatch)
@@ -109,13 +126,15 @@ func splitBatch(body []byte) ([]jsontext.Value, error) {
 }
 
 // publishOneOf publishes one message of a batch.
-func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, error) {
+func (a *api) publishOneOf(
+	c *fiber.Ctx, text jsontext.Value, parse func(jsontext.Value) (models.Draft, error),
+) (models.Receipt, error) {
 	by := caller(c)
 	if err := a.current.Load().publishes.take(by); err != nil {
 		a.auditRefusal(c, models.AsError(err))
 		return models.Receipt{}, err
 	}
-	draft, err := batchDraft(text)
+	draft, err := parse(text)
 	if err != nil {
 		return models.Receipt{}, err
 	}
@@ -129,8 +148,8 @@ func (a *api) publishOneOf(c *fiber.Ctx, text jsontext.Value) (models.Receipt, e
 	return receipt, err
 }
 
-// batchDraft reads one message of a batch.
-func batchDraft(text jsontext.Value) (models.Draft, error) {
+// batchDraft reads one message of a batch. One without a Trace Context has that of the request.
+func batchDraft(c *fiber.Ctx, text jsontext.Value) (models.Draft, error) {
 	var message batchMessage
 	if err := json.Unmarshal(text, &message, json.RejectUnknownMembers(true)); err != nil {
 		return models.Draft{}, describeMismatch("a message", err)
@@ -142,7 +161,11 @@ func batchDraft(text jsontext.Value) (models.Draft, error) {
 	if message.Data == nil {
 		return models.Draft{}, models.Errorf(models.CodeInvalidRequest, "data is missing")
 	}
-	return newDraft(topic, message.Data, message.Key)
+	draft, err := newDraft(topic, message.Data, message.Key, message.Attributes)
+	if err == nil && (draft.Attributes == nil || draft.Attributes.TraceParent == "") {
+		draft.Attributes = requestAttributes(c, draft.Attributes.EventText())
+	}
+	return draft, err
 }
 
 // endsBatch tells whether an error is no fault of the message: the next would have it, too. Or,

@@ -10,6 +10,7 @@ import (
 // listClients answers GET /clients.
 //
 //	@Summary		List clients
+//	@ID			listClients
 //	@Description	Every live connection, of all nodes of a cluster, in the order of their ids, which is that of connecting.
 //	@Tags			clients
 //	@Produce		json
@@ -45,6 +46,7 @@ func (a *api) listClients(c *fiber.Ctx) error {
 // getClient answers GET /clients/{id}.
 //
 //	@Summary	Describe a client
+//	@ID		getClient
 //	@Tags		clients
 //	@Produce	json
 //	@Param		id	path		string	true	"the client's id"	format(uuid)
@@ -67,6 +69,7 @@ func (a *api) getClient(c *fiber.Ctx) error {
 // disconnectClient answers DELETE /clients/{id}.
 //
 //	@Summary		Disconnect a client
+//	@ID			disconnectClient
 //	@Description	Closes the connection, on whichever node of a cluster it is, with code 4501, which tells the client not to come back.
 //	@Tags			clients
 //	@Produce		json
@@ -99,6 +102,7 @@ type disconnected struct {
 // disconnectUser answers DELETE /clients.
 //
 //	@Summary		Disconnect a user
+//	@ID			disconnectUser
 //	@Description	Closes all connections of a user, on all nodes of a cluster, with code 4501, which tells the clients not to come back.
 //	@Tags			clients
 //	@Produce		json

@@ -10,7 +10,7 @@ import (
 // Standard, "CORS protocol").
 const (
 	corsMethods        = "GET, HEAD, POST, PUT, DELETE"
-	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate"
 	corsAnswerHeaders  = "Retry-After, X-Request-Id"
 	corsMaxAge         = "7200" // seconds; Chromium remembers a preflight no longer
 )

@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,7 +137,8 @@ func TestCORSOnEveryRoute(t *testing.T) {
 func checkProtected(t *testing.T, target target, a answer) {
 	t.Helper()
 	copies := "no-store"
-	if target.path == "/client.js" && a.status == http.StatusOK {
+	isFile := slices.Contains([]string{"/client.js", "/openapi.json", "/asyncapi.json"}, target.path)
+	if isFile && a.status == http.StatusOK {
 		copies = "no-cache"
 	}
 	for name, want := range map[string]string{
@@ -154,7 +156,7 @@ func TestCORSPreflight(t *testing.T) {
 	s := start(t, listing)
 	want := readable(listed)
 	want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, DELETE"
-	want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+	want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate"
 	want["Access-Control-Max-Age"] = "7200"
 	ofThisMachine := maps.Clone(want)
 	ofThisMachine["Access-Control-Allow-Private-Network"] = "true"

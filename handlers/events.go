@@ -35,6 +35,7 @@ type listening struct {
 // events answers GET /events.
 //
 //	@Summary		Listen to topics
+//	@ID			listen
 //	@Description	Streams what is published to the topics, for as long as the connection lasts: server-sent events for a browser's EventSource or curl -N, or one JSON object a line. The first event is the ack, whose "recovered" says whether anything after "since" is lost. Messages are events without a name; each has an id, from which the next request can go on. Every 25 s there is a heartbeat.
 //	@Description
 //	@Description	```
@@ -49,6 +50,7 @@ type listening struct {
 //	@Param			overflow		query		string			false	"what happens when you do not keep up"					Enums(disconnect, drop_oldest, latest)	default(disconnect)
 //	@Param			Last-Event-ID	header		string			false	"as since, in place of both; a browser sends it when it comes back"
 //	@Success		200				{string}	string			"the events, or the lines"
+//	@Header			200				{string}	X-Accel-Buffering	"no: proxies must not gather it"
 //	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
 //	@Failure		401				{object}	models.Problem	"unauthorized"
 //	@Failure		403				{object}	models.Problem	"forbidden"
@@ -56,6 +58,7 @@ type listening struct {
 //	@Failure		429				{object}	models.Problem	"rate_limited"
 //	@Failure		503				{object}	models.Problem	"too_many_clients, shutting_down, engine_unavailable"
 //	@Security		Bearer
+//	@x-responses	{"200":{"content":{"text/event-stream":{"example":"id: 4kq9zt2m-1042\nevent: ack\ndata: {\"type\":\"ack\",\"action\":\"subscribe\",\"topic\":\"news.*\",\"id\":\"4kq9zt2m-1042\"}\n\nid: 4kq9zt2m-1043\ndata: {\"type\":\"message\",\"id\":\"4kq9zt2m-1043\",\"topic\":\"news.eu\",\"data\":\"hello\",\"time\":\"2026-11-23T17:45:01.250Z\"}\n\n"},"application/x-ndjson":{"example":"{\"type\":\"ack\",\"action\":\"subscribe\",\"topic\":\"news.*\",\"id\":\"4kq9zt2m-1042\"}\n{\"type\":\"message\",\"id\":\"4kq9zt2m-1043\",\"topic\":\"news.eu\",\"data\":\"hello\",\"time\":\"2026-11-23T17:45:01.250Z\"}\n"}}}}
 //	@Router			/events [get]
 func (a *api) events(c *fiber.Ctx) error {
 	l, err := a.parseListening(c)
@@ -68,8 +71,7 @@ func (a *api) events(c *fiber.Ctx) error {
 	if err := a.admitsClient(c); err != nil {
 		return a.answerLater(c, err)
 	}
-	c.Set(fiber.HeaderCacheControl, "no-store, no-transform")
-	c.Set("X-Accel-Buffering", "no") // or nginx would gather events before it passes them on
+	passOn(c)
 	// The body ends with the connection.
 	c.Response().Header.SetContentLength(-2)
 	if c.Method() == fiber.MethodHead {
@@ -81,6 +83,12 @@ func (a *api) events(c *fiber.Ctx) error {
 	return nil
 }
 
+// passOn keeps proxies from changing a stream, and nginx from gathering events before it passes them on.
+func passOn(c *fiber.Ctx) {
+	c.Set(fiber.HeaderCacheControl, "no-store, no-transform")
+	c.Set("X-Accel-Buffering", "no")
+}
+
 // answerLater answers a request that cannot be served for now. A browser's EventSource would
 // give up for good at any status but 200 (WHATWG HTML, section 9.2.3), so it gets a stream
 // that says why and ends.
@@ -90,10 +98,12 @@ func (a *api) answerLater(c *fiber.Ctx, err error) error {
 	if c.Path() != "/events" || !strings.Contains(c.Get(fiber.HeaderAccept), mimeSSE) {
 		return err
 	}
+	a.counters.countRefusal(e.Code)
 	if isRefusal(e.Code) {
 		a.auditRefusal(c, e)
 	}
 	format := transport.SSE{}
+	passOn(c)
 	c.Set(fiber.HeaderContentType, mimeSSE)
 	return c.Send(append(format.Event(models.NewErrorFrame(e, nil)), format.Close(models.CloseGoingAway)...))
 }
@@ -115,13 +125,17 @@ func (a *api) parseListening(c *fiber.Ctx) (l listening, err error) {
 	if err != nil {
 		return l, err
 	}
+	cloudEvents, err := formatParam(c)
+	if err != nil {
+		return l, err
+	}
 	l.by = caller(c)
 	l.ack = subscribeAck(l.patterns)
 	if c.Accepts(mimeSSE, mimeNDJSON) == mimeNDJSON {
-		l.format, l.connection = transport.NDJSON{}, connection(c, models.TransportNDJSON)
+		l.format, l.connection = transport.NDJSON{CloudEvents: cloudEvents}, connection(c, models.TransportNDJSON)
 		c.Set(fiber.HeaderContentType, mimeNDJSON)
 	} else {
-		l.format, l.connection = transport.SSE{}, connection(c, models.TransportSSE)
+		l.format, l.connection = transport.SSE{CloudEvents: cloudEvents}, connection(c, models.TransportSSE)
 		c.Set(fiber.HeaderContentType, mimeSSE)
 	}
 	return l, nil
@@ -200,7 +214,7 @@ func (a *api) serveEvents(hijacked net.Conn, l listening) {
 	}
 	client, err = a.PubSub.AddClient(ctx, l.by, conn, l.connection)
 	if err != nil {
-		refuse(conn, models.AsError(err), models.CloseGoingAway)
+		a.refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	s := &session{api: a, client: client}

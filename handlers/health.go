@@ -10,6 +10,7 @@ type health struct {
 // live answers GET /livez.
 //
 //	@Summary	Is the process alive?
+//	@ID		checkLive
 //	@Tags		operations
 //	@Produce	json
 //	@Success	200	{object}	health
@@ -21,6 +22,7 @@ func (a *api) live(c *fiber.Ctx) error {
 // ready answers GET /readyz.
 //
 //	@Summary	Does the server want traffic?
+//	@ID		checkReady
 //	@Tags		operations
 //	@Produce	json
 //	@Success	200	{object}	health

@@ -102,6 +102,7 @@ func start(t *testing.T, changes ...func(*setup)) *server {
 			PingInterval:  patience,
 		},
 		handlers: handlers.Options{
+			Engine:        "memory",
 			Logger:        logger,
 			LogLevel:      new(slog.LevelVar),
 			MessageSize:   messageSize,

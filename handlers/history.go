@@ -9,6 +9,7 @@ import (
 // history answers GET /topics/{name}/messages.
 //
 //	@Summary		Read the history of a topic
+//	@ID			readHistory
 //	@Description	A page of the retained messages, the oldest first. "next" is the cursor to go on from: as "since" of the next page, of GET /events or of a subscribe. With "wait" this is a long poll: where there is nothing yet, the answer waits for something.
 //	@Tags			topics
 //	@Produce		json
@@ -34,6 +35,10 @@ func (a *api) history(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	cloudEvents, err := formatParam(c)
+	if err != nil {
+		return err
+	}
 	if err := caller(c).MaySubscribe(filter.Pattern); err != nil {
 		return err
 	}
@@ -45,6 +50,9 @@ func (a *api) history(c *fiber.Ctx) error {
 	}
 	if err != nil {
 		return err
+	}
+	if cloudEvents {
+		return c.JSON(newCloudEventPage(page))
 	}
 	return c.JSON(page)
 }
@@ -66,12 +74,13 @@ func historyParams(c *fiber.Ctx) (filter models.HistoryFilter, err error) {
 // purge answers DELETE /topics/{name}/messages.
 //
 //	@Summary		Purge a topic
+//	@ID			purgeTopic
 //	@Description	Removes the retained messages of a topic. Whoever comes back from before is told that something is lost.
 //	@Tags			topics
 //	@Produce		json
 //	@Param			name	path	string	true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
 //	@Success		204		"nothing of before is retained"
-//	@Failure		400		{object}	models.Problem	"invalid_topic"
+//	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		429		{object}	models.Problem	"rate_limited"

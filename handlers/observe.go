@@ -34,21 +34,26 @@ func requestID(c *fiber.Ctx) string {
 	return id
 }
 
-// observe gives the request an id, which the answer's X-Request-Id carries, and logs it
-// at debug.
+// observe gives the request an id, which the answer's X-Request-Id carries, counts the answer,
+// and logs the request at debug.
 func (a *api) observe(c *fiber.Ctx) error {
 	id := a.requestIDs.next()
 	c.Locals(requestIDKey, id)
 	c.Set(fiber.HeaderXRequestID, id)
 	protect(c)
-	if !a.Logger.Enabled(c.UserContext(), slog.LevelDebug) {
-		return c.Next()
+	isLogged := a.Logger.Enabled(c.UserContext(), slog.LevelDebug)
+	var begin time.Time
+	if isLogged {
+		begin = time.Now()
 	}
-	begin := time.Now()
 	err := c.Next()
 	status := c.Response().StatusCode()
 	if err != nil {
 		status = statusOf(translate(err).Code)
+	}
+	a.counters.countAnswer(c, status)
+	if !isLogged {
+		return err
 	}
 	a.Logger.Debug("request_handled",
 		"method", c.Method(), "path", c.Path(), "status", status,

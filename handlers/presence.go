@@ -9,6 +9,7 @@ import (
 // listMembers answers GET /topics/{name}/clients.
 //
 //	@Summary		List the members of a topic
+//	@ID			listMembers
 //	@Description	The clients that are subscribed to this very topic, wildcards aside, on all nodes of a cluster, in the order of their ids.
 //	@Tags			topics
 //	@Produce		json

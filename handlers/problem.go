@@ -17,12 +17,14 @@ const problemType = "application/problem+json"
 // fail answers with what went wrong: RFC 9457. The details of an error that is not for
 // the caller go into the log.
 func (a *api) fail(c *fiber.Ctx, err error) error {
+	e := translate(err)
 	if requestID(c) == "" {
 		// It could not be read to its end, so that the routes have not seen it.
 		protect(c)
 		a.allowOrigin(c)
+		a.counters.count(answer{status: statusOf(e.Code)})
 	}
-	e := translate(err)
+	a.counters.countRefusal(e.Code)
 	if e.Code == models.CodeInternal {
 		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
 	}

@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"mime"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,12 +14,13 @@ import (
 // publish answers POST /topics/{name}/publish.
 //
 //	@Summary		Publish a message
+//	@ID			publish
 //	@Description	The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with "encoding":"base64". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.
 //	@Tags			topics
-//	@Accept			json,plain,octet-stream,x-www-form-urlencoded
+//	@Accept			json,plain,octet-stream
 //	@Produce		json
 //	@Param			name			path		string			true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
-//	@Param			message			body		exampleMessage	true	"any JSON, or text, or bytes"
+//	@Param			message			body		object			true	"any JSON, or text, or bytes"
 //	@Param			Idempotency-Key	header		string			false	"for a while, a publish of yours to this topic with this key is done once; at most 255 bytes"
 //	@Success		200				{object}	models.Receipt
 //	@Failure		400				{object}	models.Problem	"invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)"
@@ -33,8 +32,16 @@ import (
 //	@Failure		429				{object}	models.Problem	"rate_limited"
 //	@Failure		503				{object}	models.Problem	"overloaded, shutting_down, engine_unavailable; Retry-After says when to try again"
 //	@Security		Bearer
+//	@x-requestBody	{"content":{"application/json":{"schema":{"$ref":null,"type":null},"examples":{"object":{"value":{"text":"hello"}},"number":{"value":42}}},"text/plain":{"example":"hello"},"application/octet-stream":{"example":"any bytes"}}}
 //	@Router			/topics/{name}/publish [post]
 func (a *api) publish(c *fiber.Ctx) error {
+	mode, err := eventModeOf(c)
+	if err != nil {
+		return err
+	}
+	if mode == eventBatched {
+		return a.publishEvents(c)
+	}
 	if err := a.current.Load().publishes.take(caller(c)); err != nil {
 		return err
 	}
@@ -45,7 +52,11 @@ func (a *api) publish(c *fiber.Ctx) error {
 	if err := caller(c).MayPublish(topic); err != nil {
 		return err
 	}
-	body, err := a.bodies.read(c, a.MessageSize)
+	limit := a.MessageSize
+	if mode == eventStructured {
+		limit += models.MaxEventSize
+	}
+	body, err := a.bodies.read(c, limit)
 	if err != nil {
 		return err
 	}
@@ -55,10 +66,19 @@ func (a *api) publish(c *fiber.Ctx) error {
 		return err
 	}
 	defer body.release()
-	draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body.bytes)
+	var event jsontext.Value
+	switch mode {
+	case eventStructured:
+		event, draft.Data, draft.Encoding, err = models.ParseEvent(body.bytes)
+	case eventBinary:
+		event, draft.Data, draft.Encoding, err = parseBinaryEvent(c, body.bytes)
+	default:
+		draft.Data, draft.Encoding, err = parseBody(c.Get(fiber.HeaderContentType), body.bytes)
+	}
 	if err != nil {
 		return err
 	}
+	draft.Attributes = requestAttributes(c, event)
 	receipt, err := a.PubSub.Publish(c.UserContext(), caller(c), draft)
 	if err != nil {
 		return err
@@ -66,11 +86,6 @@ func (a *api) publish(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	c.Response().SetBodyRaw(append(receipt.AppendJSON(nil), '\n'))
 	return nil
-}
-
-// exampleMessage is what Swagger UI offers to publish.
-type exampleMessage struct { //nolint:unused // by the comment of publish
-	Text string `json:"text" example:"hello"`
 }
 
 // parseBody makes data of a request's body, which it may keep.
@@ -108,16 +123,11 @@ func kindOf(contentType string) bodyKind {
 	case contentType == "", media == fiber.MIMEApplicationForm:
 		// curl -d declares a form, whatever the data are.
 		return kindUndeclared
-	case media == fiber.MIMEApplicationJSON || strings.HasSuffix(media, "+json"):
+	case models.IsJSONType(media):
 		return kindJSON
-	case media == fiber.MIMEOctetStream || slices.Contains([]string{"image", "audio", "video"}, mainType(media)):
+	case models.IsBinaryType(media):
 		return kindBinary
 	default:
 		return kindText
 	}
-}
-
-func mainType(media string) string {
-	main, _, _ := strings.Cut(media, "/")
-	return main
 }

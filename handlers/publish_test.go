@@ -38,7 +38,7 @@ func TestBodyBecomesData(t *testing.T) {
 		"cut parameter":             {"application/json; charset", `[1]`, `[1]`, ""},
 		"empty parameter":           {"application/json;", `[1]`, `[1]`, ""},
 		"JSON of a vendor":          {"application/vnd.example+json", `[1]`, `[1]`, ""},
-		"CloudEvents":               {"application/cloudevents+json; charset=UTF-8", `{"id":"1"}`, `{"id":"1"}`, ""},
+		"JSON by its old name":      {"text/json", `[1]`, `[1]`, ""},
 		"text":                      {"text/plain", `hello`, `"hello"`, ""},
 		"text that looks like JSON": {"text/plain", `5`, `"5"`, ""},
 		"text with a charset":       {"text/plain; charset=utf-8", `{"n":1}`, `"{\"n\":1}"`, ""},

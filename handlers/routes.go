@@ -23,6 +23,8 @@ const maxHeaderSize = 16 << 10
 // Options configures the routes. Every field but Settings must be set.
 type Options struct {
 	PubSub *broker.PubSub
+	// Engine is what GET /metrics calls the engine.
+	Engine string
 	Logger *slog.Logger
 	// LogLevel is the least that Logger logs.
 	LogLevel *slog.LevelVar
@@ -49,6 +51,7 @@ type api struct {
 	Options
 	requestIDs *requestIDs
 	refusals   *refusals
+	counters   *counters
 	bodies     *bodies
 	// everything is what callers may do without authentication.
 	everything *models.Scopes
@@ -65,6 +68,7 @@ func New(options Options) (routes *fiber.App, apply func(Settings)) {
 		Options:    options,
 		requestIDs: newRequestIDs(),
 		refusals:   newRefusals(),
+		counters:   newCounters(),
 		bodies:     newBodies(),
 		everything: models.AllScopes(),
 	}
@@ -98,6 +102,8 @@ func New(options Options) (routes *fiber.App, apply func(Settings)) {
 	app.Get("/swagger/doc.json", a.limitStrangers, a.swaggerSpec)
 	app.Get("/swagger/swagger-ui.css", a.limitStrangers, a.swaggerFile)
 	app.Get("/swagger/swagger-ui-bundle.js", a.limitStrangers, a.swaggerFile)
+	app.Get("/openapi.json", a.limitStrangers, a.openAPI())
+	app.Get("/asyncapi.json", a.limitStrangers, a.asyncAPI())
 	// A browser sees no 401 here, so it is told later.
 	app.Get("/ws", refuseBody, a.acceptWebSocket, a.webSocket())
 

@@ -22,6 +22,7 @@ func (s *session) Receive(payload []byte, binary bool) {
 	if !binary {
 		request, err = decodeRequest(payload) // what is refused has its ref as well
 	}
+	s.api.counters.countFrame(request.Action)
 	if limited := s.api.current.Load().requests.take(s.client.Caller()); limited != nil {
 		err = limited
 	}
@@ -102,6 +103,10 @@ func misplaced(request models.Request) (field string, action models.Action) {
 			return "data", models.ActionPublish
 		case request.Key != "":
 			return "key", models.ActionPublish
+		case request.Event != nil:
+			return "event", models.ActionPublish
+		case request.TraceParent != "", request.TraceState != "":
+			return "traceparent", models.ActionPublish
 		}
 	}
 	if request.Token != "" && request.Action != models.ActionAuth {
@@ -207,6 +212,7 @@ func (s *session) auth(request models.Request) error {
 // fail tells the client what went wrong. The connection stays open.
 func (s *session) fail(err error, ref models.Ref) {
 	e := models.AsError(err)
+	s.api.counters.countRefusal(e.Code)
 	if e.Code == models.CodeInternal {
 		s.api.Logger.Error("frame_failed", "error", err, "client_id", s.client.ID())
 	}
@@ -252,15 +258,20 @@ func requestDraft(request models.Request) (models.Draft, error) {
 	case data == nil:
 		data = request.Message
 	}
-	return newDraft(topic, data, request.Key)
+	return newDraft(topic, data, request.Key, request.Attributes)
 }
 
-// newDraft checks the data and the key of a message.
-func newDraft(topic models.Topic, data jsontext.Value, key string) (models.Draft, error) {
-	key, err := models.ParseKey(key)
-	if err != nil {
-		return models.Draft{}, err
+// newDraft checks the data, the key and the attributes of a message.
+func newDraft(topic models.Topic, data jsontext.Value, key string, attributes models.Attributes) (draft models.Draft, err error) {
+	draft.Topic = topic
+	if draft.Key, err = models.ParseKey(key); err != nil {
+		return draft, err
 	}
-	data, err = compactJSON(data, "data")
-	return models.Draft{Topic: topic, Data: data, Key: key}, err
+	if attributes.Event == nil {
+		draft.Data, err = compactJSON(data, "data")
+	} else {
+		attributes.Event, draft.Data, err = models.ParseEventAttributes(attributes.Event, data)
+	}
+	draft.Attributes = models.NewAttributes(attributes.TraceParent, attributes.TraceState, attributes.Event)
+	return draft, err
 }

@@ -10,6 +10,7 @@ import (
 // listTopics answers GET /topics.
 //
 //	@Summary		List topics
+//	@ID			listTopics
 //	@Description	Every topic with a subscriber, on any node of a cluster, or a retained message, in the order of their names.
 //	@Tags			topics
 //	@Produce		json
@@ -45,11 +46,12 @@ func (a *api) listTopics(c *fiber.Ctx) error {
 // getTopic answers GET /topics/{name}.
 //
 //	@Summary	Describe a topic
+//	@ID		getTopic
 //	@Tags		topics
 //	@Produce	json
 //	@Param		name	path		string	true	"the topic; as part of a URL it is percent-encoded"	example(news.eu)
 //	@Success	200		{object}	models.TopicInfo
-//	@Failure	400		{object}	models.Problem	"invalid_topic"
+//	@Failure	400		{object}	models.Problem	"invalid_topic, invalid_request"
 //	@Failure	401		{object}	models.Problem	"unauthorized"
 //	@Failure	403		{object}	models.Problem	"forbidden"
 //	@Failure	404		{object}	models.Problem	"not_found: no subscriber and no retained message"

@@ -17,12 +17,19 @@ import (
 // refusalKey is where it is kept that the token of a handshake is refused.
 const refusalKey = "refusal"
 
+// cloudEventsKey is where it is kept that messages are to go out as CloudEvents.
+const cloudEventsKey = "cloudevents"
+
 // acceptWebSocket checks the handshake of GET /ws (RFC 6455, section 4.2.1).
 //
 //	@Summary		Subscribe and publish over a WebSocket
+//	@ID			connect
 //	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. With "since":"<id>", "since":"all" or "last":10 a subscribe begins in the past. The first frame from the server is the welcome.
 //	@Tags			connections
-//	@Success		101	"the connection speaks WebSocket from here on"
+//	@Param			access_token	query	string	false	"a token or an API key, where a header cannot be set; a bad one is told on the connection"
+//	@Success		101	"the connection speaks WebSocket from here on: GET /asyncapi.json has its frames"
+//	@Header			101	{string}	Upgrade	"websocket"
+//	@Header			101	{string}	Sec-WebSocket-Accept	"what the handshake asks for (RFC 6455)"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
 //	@Failure		429	{object}	models.Problem	"rate_limited"
@@ -38,10 +45,15 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if !websocket.IsWebSocketUpgrade(c) || !staysOpen(c) || err != nil || len(key) != 16 {
 		return requireUpgrade(c)
 	}
+	cloudEvents, err := formatParam(c)
+	if err != nil {
+		return err
+	}
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
 	authenticator := a.current.Load().Auth
+	c.Locals(cloudEventsKey, cloudEvents)
 	switch {
 	case refusal != nil:
 		c.Locals(refusalKey, models.AsError(refusal))
@@ -107,14 +119,15 @@ func (a *api) connectionPanicked(cause any) {
 func (a *api) serveWebSocket(ws *websocket.Conn) {
 	by, _ := ws.Locals(callerKey).(models.Caller)
 	refusal, _ := ws.Locals(refusalKey).(*models.Error)
-	conn, err := a.Carrier.Accept(ws.Conn, by.Address)
+	cloudEvents, _ := ws.Locals(cloudEventsKey).(bool)
+	conn, err := a.Carrier.Accept(ws.Conn, by.Address, cloudEvents)
 	if err != nil {
 		a.Logger.Warn("connection_refused", "error", err, "caller", by)
 		_ = ws.NetConn().Close()
 		return
 	}
 	if refusal != nil {
-		refuse(conn, refusal, models.CloseUnauthorized)
+		a.refuse(conn, refusal, models.CloseUnauthorized)
 		return
 	}
 	ctx := context.Background()
@@ -124,14 +137,15 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		UserAgent:     strings.ToValidUTF8(ws.Headers(fiber.HeaderUserAgent), "\uFFFD"),
 	})
 	if err != nil {
-		refuse(conn, models.AsError(err), models.CloseGoingAway)
+		a.refuse(conn, models.AsError(err), models.CloseGoingAway)
 		return
 	}
 	conn.Serve(&session{api: a, client: client})
 }
 
 // refuse tells a connection that has no client why, and ends it.
-func refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
+func (a *api) refuse(conn *transport.Conn, e *models.Error, reason models.CloseCode) {
+	a.counters.countRefusal(e.Code)
 	format := conn.Format()
 	last := append(format.Event(models.NewErrorFrame(e, nil)), format.Close(reason)...)
 	_, _ = conn.Write(last, func() {})

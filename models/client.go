@@ -89,7 +89,7 @@ type ClientInfo struct {
 	// Node is the node that it is connected to, absent without a cluster.
 	Node          string    `json:"node,omitzero" example:"fanfare-1-7hq2"`
 	User          string    `json:"user,omitzero" example:"ada"`
-	Transport     Transport `json:"transport" swaggertype:"string" example:"websocket"`
+	Transport     Transport `json:"transport" example:"websocket"`
 	RemoteAddress string    `json:"remote_address" example:"127.0.0.1:51034"`
 	UserAgent     string    `json:"user_agent,omitzero" example:"Mozilla/5.0"`
 	ConnectedAt   Timestamp `json:"connected_at" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`

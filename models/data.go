@@ -3,6 +3,7 @@ package models
 import (
 	"bytes"
 	"encoding/base64"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -50,4 +51,15 @@ func fit(data jsontext.Value) jsontext.Value {
 		return bytes.Clone(data)
 	}
 	return data
+}
+
+// IsJSONType tells whether a media type, in lower case and without parameters, is JSON.
+func IsJSONType(media string) bool {
+	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
+}
+
+// IsBinaryType tells whether a media type, in lower case and without parameters, is one of what is no text.
+func IsBinaryType(media string) bool {
+	kind, _, _ := strings.Cut(media, "/")
+	return media == "application/octet-stream" || kind == "image" || kind == "audio" || kind == "video"
 }

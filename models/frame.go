@@ -1,6 +1,8 @@
 package models
 
 import (
+	"slices"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -18,15 +20,13 @@ const (
 	ActionPing        Action = "ping"
 )
 
-// IsKnown tells whether it is one of them.
-func (a Action) IsKnown() bool {
-	switch a {
-	case ActionSubscribe, ActionUnsubscribe, ActionPublish, ActionPresence, ActionAuth, ActionPing:
-		return true
-	default:
-		return false
-	}
+// Actions gives all that clients can ask for.
+func Actions() []Action {
+	return []Action{ActionSubscribe, ActionUnsubscribe, ActionPublish, ActionPresence, ActionAuth, ActionPing}
 }
+
+// IsKnown tells whether it is one of them.
+func (a Action) IsKnown() bool { return slices.Contains(Actions(), a) }
 
 // Ref is what a client put into a request to know its answer again: a JSON string or
 // number, echoed as it came. Nil is no ref.
@@ -60,6 +60,8 @@ type Request struct {
 	Presence bool `json:"presence"`
 	// Key is the idempotency key of a publish.
 	Key string `json:"key"`
+	// Attributes of a publish are those of its message.
+	Attributes
 	// Token is the token, or API key, of an auth.
 	Token string `json:"token"`
 	// Data is any JSON value. Message is accepted in its place.

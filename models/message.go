@@ -20,8 +20,10 @@ type Draft struct {
 	// From is the authenticated publisher's name. The broker stamps it.
 	From string
 	// Key is the idempotency key, or empty: for From and Topic it stands for this message
-	// for a while.
+	// for a while. It has to come with the same data and the same event.
 	Key string
+	// Attributes are nil if there are none.
+	Attributes *Attributes
 }
 
 // MaxKeyBytes is the longest idempotency key, in bytes of UTF-8.
@@ -42,8 +44,13 @@ type Message struct {
 	Data     jsontext.Value `json:"data" swaggertype:"object"`
 	Time     Timestamp      `json:"time" swaggertype:"string" format:"date-time" example:"2026-11-23T17:45:01.250Z"`
 	From     string         `json:"from,omitzero" example:"ada"`
-	Encoding string         `json:"encoding,omitzero" example:"base64"`
+	Encoding string         `json:"encoding,omitzero" enums:"base64"`
+	// Attributes are nil if there are none.
+	*Attributes
 }
+
+// Size is what is large about a message, in bytes: its data and its attributes.
+func (m *Message) Size() int { return len(m.Data) + m.Attributes.size() }
 
 // Receipt is the answer to a publish: where the message went.
 type Receipt struct {
@@ -96,7 +103,7 @@ func (m *Message) AppendFrame(dst []byte) []byte {
 		dst = append(dst, `,"encoding":`...)
 		dst = appendString(dst, m.Encoding)
 	}
-	return append(dst, '}')
+	return append(m.Attributes.append(dst), '}')
 }
 
 // appendString quotes text, which is valid UTF-8, as a JSON string.

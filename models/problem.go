@@ -7,7 +7,7 @@ type Problem struct {
 	Title  string `json:"title" example:"Bad Request"`
 	Status int    `json:"status" example:"400"`
 	Detail string `json:"detail" example:"a topic must not be empty"`
-	Code   Code   `json:"code" swaggertype:"string" example:"invalid_topic"`
+	Code   Code   `json:"code" example:"invalid_topic"`
 	// RequestID finds the request in the server's log.
 	RequestID string `json:"request_id,omitzero" example:"dlisdyti-5"`
 }

@@ -111,7 +111,9 @@ func (t *Carrier) CopiesDescriptors() bool { return len(t.loops) > 0 }
 // Accept takes over a connection after its WebSocket handshake, from an address: nothing else
 // may read from it or write to it any more. The Conn must be served. It fails when there are too
 // many, when no descriptor is left, in ModeEpoll for what is no TCP socket, and after Close.
-func (t *Carrier) Accept(ws *websocket.Conn, address string) (*Conn, error) {
+//
+// With cloudEvents each message goes out as a CloudEvent in the JSON format, in place of its frame.
+func (t *Carrier) Accept(ws *websocket.Conn, address string, cloudEvents bool) (*Conn, error) {
 	hijacked := ws.NetConn()
 	// What the peer has sent behind its handshake was read with it.
 	early, err := readBuffered(hijacked)
@@ -120,6 +122,7 @@ func (t *Carrier) Accept(ws *websocket.Conn, address string) (*Conn, error) {
 	}
 	return t.takeOver(hijacked, &Conn{
 		network: t.network(address),
+		format:  webSocketFormat{cloudEvents: cloudEvents},
 		parser:  parser{limit: t.options.FrameSize},
 		early:   early,
 	})
@@ -129,7 +132,7 @@ func (t *Carrier) Accept(ws *websocket.Conn, address string) (*Conn, error) {
 // request: what it still sends is thrown away. To hang up is its goodbye, and when the
 // Conn is closed its session is over: the peer answers no close frame.
 func (t *Carrier) AcceptOneWay(hijacked net.Conn, address string, format models.Format) (*Conn, error) {
-	return t.takeOver(hijacked, &Conn{network: t.network(address), oneWay: format})
+	return t.takeOver(hijacked, &Conn{network: t.network(address), format: format, oneWay: true})
 }
 
 // takeOver gives a Conn the socket below a connection.
@@ -137,7 +140,7 @@ func (t *Carrier) takeOver(hijacked net.Conn, c *Conn) (*Conn, error) {
 	if err := t.enter(c.network); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	socket, err := t.socketBelow(hijacked, c.oneWay != nil)
+	socket, err := t.socketBelow(hijacked, c.oneWay)
 	if err != nil {
 		t.leave(c.network)
 		return nil, fmt.Errorf("transport: %w", err)

@@ -45,9 +45,10 @@ type Conn struct {
 	network network
 	socket  socket
 	session Session
-	// oneWay is the format of a connection whose peer has nothing to say; nil for a
-	// WebSocket.
-	oneWay models.Format
+	// format is that of what goes to the peer. oneWay is a peer that has nothing to say; any other
+	// is that of a WebSocket.
+	format models.Format
+	oneWay bool
 
 	// state is idle, serving or again.
 	state atomic.Int32
@@ -96,12 +97,7 @@ type socket interface {
 var errNothing = errors.New("nothing to read")
 
 // Format implements broker.Conn.
-func (c *Conn) Format() models.Format {
-	if c.oneWay != nil {
-		return c.oneWay
-	}
-	return webSocketFormat{}
-}
+func (c *Conn) Format() models.Format { return c.format }
 
 // Write implements broker.Conn.
 func (c *Conn) Write(b []byte, room func()) (int, error) { return c.socket.write(b, room) }
@@ -110,7 +106,7 @@ func (c *Conn) Write(b []byte, room func()) (int, error) { return c.socket.write
 func (c *Conn) Close(code models.CloseCode) {
 	c.closing.Store(uint32(code))
 	c.carrier.wheel.startLinger(c)
-	if c.oneWay != nil {
+	if c.oneWay {
 		c.socket.interrupt()
 	}
 }
@@ -175,7 +171,7 @@ func (c *Conn) serve() {
 		switch {
 		case !c.ended && c.silent.Load():
 			c.end(models.ClosePingTimeout)
-		case !c.ended && c.oneWay != nil && c.closing.Load() != 0:
+		case !c.ended && c.oneWay && c.closing.Load() != 0:
 			c.end(models.CloseCode(c.closing.Load())) //nolint:gosec // it was one
 		case errors.Is(err, errNothing):
 			if c.rest() {
@@ -186,7 +182,7 @@ func (c *Conn) serve() {
 			return
 		case err != nil:
 			c.end(c.hungUp(err))
-		case !c.ended && c.oneWay == nil:
+		case !c.ended && !c.oneWay:
 			c.heard.Store(handling)
 			reason := c.take(b)
 			c.heard.Store(c.carrier.wheel.now.Load())
@@ -206,7 +202,7 @@ func (c *Conn) serve() {
 // hungUp is why the session is over when the peer has left without a word. Who has nothing
 // to say leaves like that, unless the connection broke.
 func (c *Conn) hungUp(err error) models.CloseCode {
-	if c.oneWay != nil && errors.Is(err, io.EOF) {
+	if c.oneWay && errors.Is(err, io.EOF) {
 		return models.CloseNormal
 	}
 	return models.CloseAbnormal

@@ -26,11 +26,14 @@ const (
 
 // webSocketFormat makes unmasked, unfragmented frames: text for JSON, control frames
 // for the rest.
-type webSocketFormat struct{}
+type webSocketFormat struct {
+	// cloudEvents is as that of SSE.
+	cloudEvents bool
+}
 
 // Message implements models.Format.
-func (webSocketFormat) Message(m *models.Message) []byte {
-	return seal(opText, m.AppendFrame(make([]byte, maxHeader, len(m.Data)+frameRoom)))
+func (f webSocketFormat) Message(m *models.Message) []byte {
+	return seal(opText, appendMessage(make([]byte, maxHeader, m.Size()+frameRoom), m, f.cloudEvents))
 }
 
 // Event implements models.Format.
@@ -56,6 +59,14 @@ func (webSocketFormat) Close(code models.CloseCode) []byte {
 // pong answers a ping (RFC 6455, section 5.5.3).
 func pong(payload []byte) []byte {
 	return seal(opPong, append(make([]byte, maxHeader, maxHeader+len(payload)), payload...))
+}
+
+// appendMessage appends a message as its frame, or as a CloudEvent.
+func appendMessage(dst []byte, m *models.Message, cloudEvent bool) []byte {
+	if cloudEvent {
+		return m.AppendCloudEvent(dst)
+	}
+	return m.AppendFrame(dst)
 }
 
 // seal writes the header of a frame right in front of its payload, which begins at

@@ -128,7 +128,7 @@ func startOn(t *testing.T, options Options, listener net.Listener, clients *tls.
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Server().KeepHijackedConns = !carrier.CopiesDescriptors()
 	app.Get("/", contrib.New(func(ws *contrib.Conn) {
-		conn, err := carrier.Accept(ws.Conn, "")
+		conn, err := carrier.Accept(ws.Conn, "", false)
 		if err != nil {
 			t.Error(err)
 		}

@@ -8,11 +8,14 @@ import (
 
 // NDJSON is the format of one JSON object a line. A frame has no line break in it, of
 // Unicode neither, so nothing in it can end its line. There is no welcome.
-type NDJSON struct{}
+type NDJSON struct {
+	// CloudEvents is as that of SSE.
+	CloudEvents bool
+}
 
 // Message implements models.Format.
-func (NDJSON) Message(m *models.Message) []byte {
-	return append(inOneLine(m.AppendFrame(make([]byte, 0, len(m.Data)+frameRoom))), '\n')
+func (f NDJSON) Message(m *models.Message) []byte {
+	return append(inOneLine(appendMessage(make([]byte, 0, m.Size()+frameRoom), m, f.CloudEvents)), '\n')
 }
 
 // Event implements models.Format.

@@ -20,12 +20,15 @@ const (
 // after its type. The id of an event is its place in the log, and a browser that comes
 // back sends the last one. A frame is one line of JSON, so nothing in it can end its
 // event or begin another. There is no welcome.
-type SSE struct{}
+type SSE struct {
+	// CloudEvents has each message be a CloudEvent in the JSON format, and no frame.
+	CloudEvents bool
+}
 
 // Message implements models.Format.
-func (SSE) Message(m *models.Message) []byte {
-	dst := appendCursor(make([]byte, 0, len(m.Data)+frameRoom), m.ID)
-	dst = m.AppendFrame(append(dst, "data: "...))
+func (f SSE) Message(m *models.Message) []byte {
+	dst := appendCursor(make([]byte, 0, m.Size()+frameRoom), m.ID)
+	dst = appendMessage(append(dst, "data: "...), m, f.CloudEvents)
 	return append(inOneLine(dst), "\n\n"...)
 }
 

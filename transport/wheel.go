@@ -97,7 +97,7 @@ func (w *wheel) deadlineLocked(c *Conn) int64 {
 		return c.timing.closeBy
 	}
 	heard := w.now.Load()
-	if c.oneWay == nil {
+	if !c.oneWay {
 		heard = min(c.heard.Load(), heard)
 	}
 	// One more, since the tick at which it was heard was not a whole one.

@@ -49,7 +49,7 @@ func ConsoleFiles() map[string]string {
 	return files
 }
 
-// Swagger is the page at /swagger/. It expects Swagger UI's own files and doc.json beside it.
+// Swagger is the page at /swagger/. It expects Swagger UI's own files beside it, and openapi.json above.
 func Swagger() Page {
 	return Page{HTML: swagger, Policy: policy +
 		"; script-src 'self'" + hashes(swagger, "script") +

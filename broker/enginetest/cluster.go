@@ -106,6 +106,9 @@ func (n *Node) Start(_ context.Context, sink broker.Sink) error {
 // Follow implements broker.Engine. A node is always told of everything.
 func (n *Node) Follow(ctx context.Context) (models.ID, error) { return n.Position(ctx) }
 
+// LogStats implements broker.Engine.
+func (n *Node) LogStats() (broker.LogStats, error) { return n.cluster.log.LogStats() }
+
 // Rest implements broker.Engine.
 func (*Node) Rest() {}
 

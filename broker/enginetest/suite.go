@@ -40,11 +40,14 @@ func Run(t *testing.T, doubts Doubts, newEngine func(t *testing.T, history broke
 		"publishes a key once":           testKeys,
 		"tells keys apart":               testKeysApart,
 		"publishes concurrent keys once": testConcurrentKeys,
+		"keeps attributes":               testAttributes,
+		"knows an event by its key":      testKeysOfEvents,
 		"is quiet after close":           testClose,
 	})
 	run(t, newEngine, small, map[string]test{
 		"says what was removed":          testRemoved,
 		"says what is removed meanwhile": testRemovedMeanwhile,
+		"says what it holds":             testLogStats,
 		"says what was removed of patterns": func(t *testing.T, engine broker.Engine, _ *Sink) {
 			testRemovedOfPatterns(t, engine, doubts)
 		},

@@ -168,6 +168,15 @@ func (u *Unruly) Ready(context.Context) error {
 	return err
 }
 
+// LogStats implements broker.Engine.
+func (u *Unruly) LogStats() (broker.LogStats, error) {
+	log, err := u.reach()
+	if err != nil {
+		return broker.LogStats{}, err
+	}
+	return log.LogStats()
+}
+
 // Close implements broker.Engine.
 func (u *Unruly) Close() error {
 	u.change(func() { u.closed = true })

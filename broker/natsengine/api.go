@@ -95,6 +95,12 @@ type state struct {
 	// first and last are the sequences of the first and the last message; last stays when that is
 	// removed. messages counts those that are left.
 	first, last, messages uint64
+	// topics counts the subjects, bytes is what the messages take, and oldest when the first of them was stored.
+	topics, bytes int64
+	oldest        time.Time
+	// maxBytes and maxAge are the bounds, 0 or less for none.
+	maxBytes int64
+	maxAge   time.Duration
 	// subjects counts the messages of each that was asked for.
 	subjects map[string]uint64
 }
@@ -111,6 +117,9 @@ type streamInfo struct {
 		Messages uint64            `json:"messages"`
 		First    uint64            `json:"first_seq"`
 		Last     uint64            `json:"last_seq"`
+		Topics   int64             `json:"num_subjects"`
+		Bytes    int64             `json:"bytes"`
+		Oldest   time.Time         `json:"first_ts"`
 		Subjects map[string]uint64 `json:"subjects"`
 	} `json:"state"`
 	Cluster clusterInfo `json:"cluster"`
@@ -170,6 +179,8 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 		s.begin, _ = strconv.ParseUint(info.Config.Metadata[metadataBegin], 10, 64) // 0 without one
 		s.raised, _ = strconv.ParseUint(info.Config.Metadata[metadataRaised], 10, 64)
 		s.maxPerTopic, s.window = info.Config.MaxPerTopic, info.Config.Window
+		s.topics, s.bytes, s.oldest = info.State.Topics, info.State.Bytes, info.State.Oldest
+		s.maxBytes, s.maxAge = info.Config.MaxBytes, info.Config.MaxAge
 		if s.subjects == nil {
 			s.subjects = info.State.Subjects
 		} else {
@@ -178,6 +189,7 @@ func (e *Engine) state(ctx context.Context, filter string) (state, error) {
 		offset += len(info.State.Subjects)
 		if len(info.State.Subjects) == 0 || offset >= info.Total {
 			e.epoch.Store(&s.epoch)
+			e.saw(s)
 			return s, nil
 		}
 	}

@@ -48,6 +48,8 @@ type Engine struct {
 	answered, delivered witness
 	// epoch is that of the log, as far as is known.
 	epoch atomic.Pointer[string]
+	// seen is the last state of the stream that anybody asked for.
+	seen atomic.Pointer[sighting]
 	// health is what the last look at the stream said.
 	health atomic.Pointer[error]
 	// link is that of the present connection, or of the last one.

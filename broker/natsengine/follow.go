@@ -309,7 +309,7 @@ func (r *following) take(ctx context.Context, m *nats.Msg) error {
 		})
 	case message != nil:
 		r.batch.Messages = append(r.batch.Messages, message)
-		r.size += len(message.Data)
+		r.size += message.Size()
 	}
 	r.batch.Reached = models.ID{Epoch: r.epoch, Sequence: sequence}
 	return nil

@@ -381,3 +381,96 @@ func TestKeyThatSomebodyTook(t *testing.T) {
 		t.Errorf("%+v is somebody else's message to another topic", receipt)
 	}
 }
+
+// TestGuestsPublishEvents: a CloudEvent of another NATS client is one here, in binary and in structured mode, and what is
+// no good one is a message all the same.
+func TestGuestsPublishEvents(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"t"`
+	binary := func(more ...string) nats.Header {
+		header := nats.Header{"ce-specversion": {"1.0"}, "ce-id": {"1"}, "ce-source": {"/s"}, "ce-type": {"t"}}
+		for pair := range slices.Chunk(more, 2) {
+			header[pair[0]] = []string{pair[1]}
+		}
+		return header
+	}
+	structured := nats.Header{"Content-Type": {"application/cloudevents+json; charset=utf-8"}}
+	tests := []struct {
+		header         nats.Header
+		payload        string
+		data, encoding string
+		attributes     *models.Attributes
+	}{
+		{binary(), `{"a": 1}`, `{"a":1}`, "", &models.Attributes{Event: []byte(event + "}")}},
+		{binary(), "", "null", "", &models.Attributes{Event: []byte(event + "}")}},
+		{binary(), "plain", `"cGxhaW4="`, models.EncodingBase64, &models.Attributes{Event: []byte(event + "}")}},
+		{
+			binary("Content-Type", "text/plain", "CE-Subject", "\"a%20b\"", "ce-n", "1", "traceparent", trace), "1", `"1"`, "",
+			&models.Attributes{TraceParent: trace, Event: []byte(event + `,"datacontenttype":"text/plain","n":"1","subject":"a b"}`)},
+		},
+		{
+			structured, event + `,"n":1,"data":"x"}`, `"x"`, "",
+			&models.Attributes{Event: []byte(event + `,"n":1}`)},
+		},
+		{structured, event + `,"data_base64":"/w=="}`, `"/w=="`, models.EncodingBase64, &models.Attributes{Event: []byte(event + `}`)}},
+		{nats.Header{"Traceparent": {trace}, "Tracestate": {"a=1"}}, "1", "1", "", &models.Attributes{TraceParent: trace, TraceState: "a=1"}},
+		// These are no good.
+		{structured, `{"specversion":"1.0"}`, `{"specversion":"1.0"}`, "", nil},
+		{structured, "[", `"["`, "", nil},
+		{binary("ce-source", ""), "1", "1", "", nil},
+		{binary("ce-a_b", "1"), "1", "1", "", nil},
+		{binary("content-type", "application/json"), "{", `"{"`, "", nil},
+		{binary("ce-x", strings.Repeat("x", models.MaxEventSize)), "1", "1", "", nil},
+		{nats.Header{"ce-id": {"1"}, "ce-": {"1"}, "traceparent": {"00-" + trace}, "tracestate": {"a=1"}}, "1", "1", "", nil},
+		{nats.Header{"ce-specversion": {"1.0"}, "Fanfare-Literals": {"id,,x"}}, "1", "1", "", nil},
+		{binary("ce-fanfareid", "7", "ce-fanfarefrom", "ada"), "1", "1", "", &models.Attributes{Event: []byte(event + "}")}},
+	}
+	r := startListening(t)
+	guest := connect(t, r.GuestURL())
+	var want []models.Message
+	for _, tt := range tests {
+		send(t, guest, &nats.Msg{Subject: "fanfare.a", Data: []byte(tt.payload), Header: tt.header})
+		want = append(want, models.Message{Topic: "a", Data: []byte(tt.data), Encoding: tt.encoding, Attributes: tt.attributes})
+	}
+	r.checkAll(want)
+}
+
+// TestGuestsHearEvents: other NATS clients hear a CloudEvent as its NATS binding has it, in binary mode.
+func TestGuestsHearEvents(t *testing.T) {
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	r := startListening(t)
+	guest := connect(t, r.GuestURL())
+	heard, err := guest.SubscribeSync("fanfare.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guest.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	event, data, encoding, err := models.ParseEvent([]byte(
+		`{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"a \"ü%","n":7,"datacontenttype":"text/plain","data":"hello"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := models.Draft{Topic: "a", Data: data, Encoding: encoding, Attributes: models.NewAttributes(trace, "v=1", event)}
+	if _, err := r.Publish(t.Context(), draft); err != nil {
+		t.Fatal(err)
+	}
+	m, err := heard.NextMsg(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{"payload": string(m.Data)}
+	for name := range m.Header {
+		if strings.HasPrefix(name, "ce-") || strings.HasPrefix(name, "trace") || name == "content-type" {
+			got[name] = m.Header.Get(name)
+		}
+	}
+	want := map[string]string{
+		"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t", "ce-subject": "a%20%22%C3%BC%25", "ce-n": "7",
+		"content-type": "text/plain", "payload": "hello", "traceparent": trace, "tracestate": "v=1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,11 +1,13 @@
 package natsengine
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nuid"
 
@@ -54,7 +56,7 @@ type codec struct {
 
 // encode makes what is sent to the stream of a draft.
 func (c codec) encode(draft models.Draft, at time.Time) (*nats.Msg, error) {
-	payload, err := payloadOf(draft)
+	payload, encoding, err := payloadOf(draft)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +65,11 @@ func (c codec) encode(draft models.Draft, at time.Time) (*nats.Msg, error) {
 		Header:  nats.Header{headerStream: {c.stream}},
 		Data:    payload,
 	}
-	if draft.Encoding != "" {
-		m.Header[headerEncoding] = []string{draft.Encoding}
+	if encoding != "" {
+		m.Header[headerEncoding] = []string{encoding}
+	}
+	if err := addAttributes(m.Header, draft.Attributes); err != nil {
+		return nil, err
 	}
 	if draft.From != "" {
 		m.Header[headerFrom] = []string{url.PathEscape(draft.From)}
@@ -81,9 +86,13 @@ func (c codec) encode(draft models.Draft, at time.Time) (*nats.Msg, error) {
 
 // fieldsOf is what a message's stamp stands for.
 func fieldsOf(subject string, header nats.Header, payload []byte) [][]byte {
-	return [][]byte{
+	fields := [][]byte{
 		[]byte(subject), []byte(header.Get(headerFrom)), []byte(header.Get(headerEncoding)), []byte(header.Get(headerMsgID)), payload,
 	}
+	for _, name := range carried(header) {
+		fields = append(fields, []byte(name), []byte(header.Get(name)))
+	}
+	return fields
 }
 
 // stored is a message as the stream has it.
@@ -109,24 +118,61 @@ func (c codec) decode(s stored, epoch string) (_ *models.Message, lost bool) {
 	m := &models.Message{ID: models.ID{Epoch: epoch, Sequence: s.sequence}, Topic: topic}
 	at, ours := c.sender(s)
 	m.Time = at
-	binary := s.header.Get(headerEncoding) == models.EncodingBase64
-	if binary {
-		m.Data, m.Encoding = models.BinaryData(s.payload), models.EncodingBase64
-	}
+	a := attributesOf(s.header)
+	var event jsontext.Value
 	if ours {
 		m.From, err = url.PathUnescape(s.header.Get(headerFrom))
-		if !binary {
-			m.Data = s.payload
-		}
+		event, m.Data, m.Encoding = dataOfOurs(s, a)
 	} else {
-		if !binary {
-			m.Data, m.Encoding = models.ParseData(s.payload)
-		}
+		event, m.Data, m.Encoding = dataOfOthers(s, a)
 	}
+	m.Attributes = models.NewAttributes(a.traceParent, a.traceState, event)
 	if err != nil || len(m.Data) > c.maxData {
 		return nil, true
 	}
 	return m, false
+}
+
+// dataOfOurs gives what one of us has published: the way back from payloadOf.
+func dataOfOurs(s stored, a attributes) (event, data jsontext.Value, encoding string) {
+	if a.event != nil {
+		event, _ = a.event.Event() // it was checked when it was published
+	}
+	switch encoding := s.header.Get(headerEncoding); {
+	case encoding == models.EncodingBase64:
+		return event, models.BinaryData(s.payload), encoding
+	case encoding == encodingText:
+		return event, models.TextData(s.payload), ""
+	case len(s.payload) == 0:
+		return event, jsontext.Value("null"), ""
+	default:
+		return event, s.payload, ""
+	}
+}
+
+// dataOfOthers gives what another NATS client has published. What is no good event is a message all the same.
+func dataOfOthers(s stored, a attributes) (event, data jsontext.Value, encoding string) {
+	if s.header.Get(headerEncoding) == models.EncodingBase64 {
+		data, encoding = models.BinaryData(s.payload), models.EncodingBase64
+	}
+	if strings.HasPrefix(strings.ToLower(a.contentType), structured) {
+		if event, data, encoding, err := models.ParseEvent(s.payload); err == nil {
+			return event, data, encoding
+		}
+	} else if a.event != nil {
+		var err error
+		if event, err = a.event.Event(); err == nil && data == nil {
+			// It may change what it is given, and then say that it is no good.
+			data, encoding, err = models.ParseEventBody(a.contentType, bytes.Clone(s.payload))
+		}
+		if err != nil {
+			event = nil
+		}
+	}
+	if data == nil {
+		data, encoding = models.ParseData(s.payload)
+	}
+	return event, data, encoding
 }
 
 // sender tells whether a message was sent by one of us, and when it was.
@@ -138,10 +184,22 @@ func (c codec) sender(s stored) (at models.Timestamp, ours bool) {
 	return models.Timestamp{Time: s.time.Truncate(time.Millisecond)}, false
 }
 
-// payloadOf gives the bytes that a draft's data stand for.
-func payloadOf(draft models.Draft) ([]byte, error) {
-	if draft.Encoding != models.EncodingBase64 {
-		return draft.Data, nil
+// encodingText says of a payload that it is the text of an event, where other payloads are JSON.
+const encodingText = "text"
+
+// payloadOf gives the bytes that a draft's data stand for, and how they are to be read. Those of an event are what its NATS
+// binding says: without data there are none.
+func payloadOf(draft models.Draft) (payload []byte, encoding string, err error) {
+	if draft.Encoding == models.EncodingBase64 {
+		payload, err = base64.StdEncoding.DecodeString(strings.Trim(string(draft.Data), `"`))
+		return payload, draft.Encoding, err
 	}
-	return base64.StdEncoding.DecodeString(strings.Trim(string(draft.Data), `"`))
+	if event := draft.Attributes.EventText(); event != nil {
+		if text, isText := models.EventText(event, draft.Data); isText {
+			return []byte(text), encodingText, nil
+		} else if string(draft.Data) == "null" {
+			return nil, "", nil
+		}
+	}
+	return draft.Data, "", nil
 }

@@ -36,7 +36,7 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	}
 	// It takes room as if it were delivered from here, so that who publishes faster than this node
 	// delivers is told.
-	batch := broker.Batch{Messages: []*models.Message{{Data: draft.Data}}}
+	batch := broker.Batch{Messages: []*models.Message{{Data: draft.Data, Attributes: draft.Attributes}}}
 	if err := e.sink.Admit(ctx, batch); err != nil {
 		return models.Receipt{}, err
 	}
@@ -45,6 +45,9 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	m, err := e.codec.encode(draft, now)
 	if err != nil {
 		return models.Receipt{}, err
+	}
+	if m.Size() > int(e.conn.MaxPayload()) {
+		return models.Receipt{}, errTooLarge()
 	}
 	end := time.Now().Add(e.patience())
 	a, err := e.store(ctx, e.voice, m)
@@ -55,7 +58,7 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	}
 	switch {
 	case isCode(err, errCodeTooLarge):
-		return models.Receipt{}, models.Errorf(models.CodePayloadTooLarge, "the message is larger than the log takes")
+		return models.Receipt{}, errTooLarge()
 	case errors.Is(err, context.DeadlineExceeded):
 		e.trouble.note("publishing", err)
 		return models.Receipt{}, errUncertain()
@@ -83,6 +86,10 @@ func (e *Engine) Publish(ctx context.Context, draft models.Draft) (models.Receip
 	return receipt, nil
 }
 
+func errTooLarge() error {
+	return models.Errorf(models.CodePayloadTooLarge, "the message is larger than the log takes")
+}
+
 // errUncertain answers a publish that the log did not answer.
 func errUncertain() error {
 	return &models.Error{
@@ -105,7 +112,8 @@ func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models
 	m, _ := e.codec.decode(s, receipt.ID.Epoch)
 	// Others see the hash of a key once it was used, and can publish with it.
 	_, ours := e.codec.check(usageMessage, s.header.Get(headerStamp), fieldsOf(s.subject, s.header, s.payload)...)
-	if m == nil || !ours || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding {
+	if m == nil || !ours || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding ||
+		!bytes.Equal(m.Attributes.EventText(), draft.Attributes.EventText()) {
 		return models.Errorf(models.CodeConflict, "this idempotency key was used for another message to this topic")
 	}
 	receipt.Time = m.Time

@@ -34,7 +34,7 @@ func newServer(carrier *transport.Carrier) *server {
 
 // accept takes a connection over after its handshake.
 func (s *server) accept(ws *websocket.Conn) {
-	conn, err := s.carrier.Accept(ws.Conn, "")
+	conn, err := s.carrier.Accept(ws.Conn, "", false)
 	if err != nil { // no descriptor is left, or the server is going away
 		_ = ws.NetConn().Close()
 		return

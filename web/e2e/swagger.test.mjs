@@ -1,5 +1,6 @@
-// Swagger UI: "Try it out" really publishes, and nothing is loaded from elsewhere.
+// Swagger UI: "Try it out" really publishes, with a token if there is one, and nothing is loaded from elsewhere.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { connect } from './lib/client.mjs';
 import { startServer } from './lib/server.mjs';
@@ -49,5 +50,30 @@ test('Swagger UI\'s own start page, which would load a spec from elsewhere, is n
   for (const file of ['index.html', 'swagger-initializer.js']) {
     const response = await fetch(`${server.url}/swagger/${file}`);
     assert.doesNotMatch(await response.text(), /petstore|swagger-initializer/, `/swagger/${file}`);
+  }
+});
+
+test('"Authorize" takes a token, which "Try it out" then sends', async () => {
+  const env = { FANFARE_AUTH_JWT_ALGORITHMS: 'HS256', FANFARE_AUTH_JWT_KEY: '0123456789abcdef0123456789abcdef' };
+  const guarded = await startServer({ env });
+  try {
+    const token = execFileSync(process.env.FANFARE_BIN, ['token', 'mint', '--user', 'ada', '--admin'],
+      { cwd: '/', env, encoding: 'utf8' }).trim();
+    const page = await openPage(browser);
+    await page.goto(`${guarded.url}/swagger/`);
+    const operation = page.locator('.opblock', { has: page.locator('[data-path="/clients"]') }).first();
+    await page.getByRole('button', { name: 'Authorize' }).click();
+    await page.getByLabel('auth-bearer-value').fill(token);
+    await screenshot(page, 'swagger-authorize');
+    const form = page.locator('form', { hasText: 'Bearer' });
+    await form.getByRole('button', { name: 'Apply credentials' }).click();
+    await form.getByRole('button', { name: 'Close' }).click();
+    await operation.locator('.opblock-summary-control').click();
+    await operation.getByRole('button', { name: 'Try it out' }).click();
+    await operation.getByRole('button', { name: 'Execute' }).click();
+    await operation.locator('.live-responses-table .response-col_status', { hasText: /^200/ }).waitFor();
+    await page.context().close();
+  } finally {
+    await guarded.stop();
   }
 });
