@@ -38,6 +38,7 @@ race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
 
 fuzz: ## Fuzz what parses input, each for FUZZTIME=10s
 	$(GO) test -run '^$$' -fuzz '^FuzzTopics$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./models
+	$(GO) test -run '^$$' -fuzz '^FuzzParseEvent$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./models
 	$(GO) test -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./handlers
 	$(GO) test -run '^$$' -fuzz '^FuzzAuthenticate$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./handlers/auth
 	$(GO) test -run '^$$' -fuzz '^FuzzSubjects$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./broker/natsengine

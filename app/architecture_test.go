@@ -120,6 +120,7 @@ func architecture() map[string]rule {
 				"github.com/nats-io/nats.go",
 				"github.com/nats-io/nats-server/v2",
 				"github.com/nats-io/nuid", // names of messages and consumers
+				"github.com/go-json-experiment/json",
 				"github.com/google/uuid",
 				"golang.org/x/sync",
 				"golang.org/x/time",

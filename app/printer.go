@@ -19,6 +19,7 @@ type printed struct {
 	Time     models.Timestamp `json:"time"`
 	From     string           `json:"from,omitzero"`
 	Encoding string           `json:"encoding,omitzero"`
+	models.Attributes
 }
 
 // printer gives what writes messages to stdout, each at once.
@@ -43,6 +44,7 @@ func (c command) printer(o subOptions) func(fanfare.Message) error {
 func formatJSON(m fanfare.Message) ([]byte, error) {
 	text, err := json.Marshal(printed{
 		ID: m.ID, Topic: m.Topic, Data: jsontext.Value(m.Data), Time: models.Timestamp{Time: m.Time}, From: m.From, Encoding: m.Encoding,
+		Attributes: models.Attributes{TraceParent: m.TraceParent, TraceState: m.TraceState, Event: jsontext.Value(m.Event)},
 	})
 	return append(text, '\n'), err
 }

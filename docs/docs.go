@@ -362,12 +362,14 @@ const docTemplate = `{
                 ],
                 "description": "Go's profiles, for ` + "`" + `go tool pprof` + "`" + ` and ` + "`" + `go tool trace` + "`" + `: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow. Of the latter one is recorded at a time. ` + "`" + `go tool pprof` + "`" + ` sends no headers: give it the token as access_token.",
                 "produces": [
-                    "application/octet-stream"
+                    "application/octet-stream",
+                    "text/plain"
                 ],
                 "tags": [
                     "operations"
                 ],
                 "summary": "Profile the process",
+                "operationId": "getProfile",
                 "parameters": [
                     {
                         "enum": [
@@ -454,6 +456,18 @@ const docTemplate = `{
                             "$ref": "#/definitions/models.Problem"
                         }
                     }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/octet-stream": {
+                                "example": "what go tool pprof reads"
+                            },
+                            "text/plain": {
+                                "example": "goroutine profile: total 17\n"
+                            }
+                        }
+                    }
                 }
             }
         },
@@ -511,6 +525,15 @@ const docTemplate = `{
                         "default": "disconnect",
                         "description": "what happens when you do not keep up",
                         "name": "overflow",
+                        "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: each message comes as a CloudEvent",
+                        "name": "format",
                         "in": "query"
                     },
                     {
@@ -618,6 +641,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "What is logged?",
+                "operationId": "getLogLevel",
                 "responses": {
                     "200": {
                         "description": "OK",
@@ -662,6 +686,7 @@ const docTemplate = `{
                     "operations"
                 ],
                 "summary": "Log more, or less",
+                "operationId": "setLogLevel",
                 "parameters": [
                     {
                         "description": "debug, info, warn or error",
@@ -930,44 +955,9 @@ const docTemplate = `{
                     "200": {
                         "content": {
                             "application/json": {
-                                "example": {
-                                    "results": [
-                                        {
-                                            "duplicate": false,
-                                            "id": "4kq9zt2m-1042",
-                                            "subscribers": 2,
-                                            "time": "2026-11-23T17:45:01.250Z",
-                                            "topic": "news.eu"
-                                        },
-                                        {
-                                            "code": "invalid_topic",
-                                            "detail": "a topic must not be empty",
-                                            "status": 400,
-                                            "title": "Bad Request",
-                                            "type": "about:blank"
-                                        }
-                                    ]
-                                },
                                 "schema": {
-                                    "properties": {
-                                        "results": {
-                                            "items": {
-                                                "oneOf": [
-                                                    {
-                                                        "$ref": "#/components/schemas/models.Receipt"
-                                                    },
-                                                    {
-                                                        "$ref": "#/components/schemas/models.Problem"
-                                                    }
-                                                ]
-                                            },
-                                            "type": "array"
-                                        }
-                                    },
-                                    "required": [
-                                        "results"
-                                    ],
-                                    "type": "object"
+                                    "$ref": "#/components/schemas/BatchResults",
+                                    "type": null
                                 }
                             }
                         }
@@ -1281,11 +1271,20 @@ const docTemplate = `{
                         "description": "how long to wait for a message: seconds, or a duration such as 500ms; at most 60s",
                         "name": "wait",
                         "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: the messages are CloudEvents",
+                        "name": "format",
+                        "in": "query"
                     }
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "the page, or with format a page of CloudEvents",
                         "schema": {
                             "$ref": "#/definitions/models.HistoryPage"
                         }
@@ -1318,6 +1317,25 @@ const docTemplate = `{
                         "description": "engine_unavailable; of a long poll too_many_clients, shutting_down",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
+                        }
+                    }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "$ref": null,
+                                    "anyOf": [
+                                        {
+                                            "$ref": "#/components/schemas/models.HistoryPage"
+                                        },
+                                        {
+                                            "$ref": "#/components/schemas/CloudEventPage"
+                                        }
+                                    ]
+                                }
+                            }
                         }
                     }
                 }
@@ -1391,11 +1409,13 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key.",
+                "description": "The body is the message. It is taken as JSON if it is valid JSON and its content type is JSON, curl's default or unset; other text becomes a JSON string; what is not text, or is declared as application/octet-stream, an image, audio or video, becomes base64 with \"encoding\":\"base64\". The message is in the log when this is answered, and has reached the queues of its subscribers. Who does not know whether a publish has arrived repeats it with the same Idempotency-Key. A CloudEvent is published in structured mode (application/cloudevents+json), in binary mode (headers ce-specversion, ce-id, ce-source, ce-type and others), or with others (application/cloudevents-batch+json), which is answered as POST /publish is.",
                 "consumes": [
                     "application/json",
                     "text/plain",
-                    "application/octet-stream"
+                    "application/octet-stream",
+                    "application/cloudevents+json",
+                    "application/cloudevents-batch+json"
                 ],
                 "produces": [
                     "application/json"
@@ -1428,17 +1448,30 @@ const docTemplate = `{
                         "description": "for a while, a publish of yours to this topic with this key is done once; at most 255 bytes",
                         "name": "Idempotency-Key",
                         "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                        "description": "a Trace Context (W3C), which goes along with the message; one that is not valid is ignored",
+                        "name": "traceparent",
+                        "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "description": "what belongs to it",
+                        "name": "tracestate",
+                        "in": "header"
                     }
                 ],
                 "responses": {
                     "200": {
-                        "description": "OK",
+                        "description": "the receipt, or with application/cloudevents-batch+json what became of each event",
                         "schema": {
                             "$ref": "#/definitions/models.Receipt"
                         }
                     },
                     "400": {
-                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key)",
+                        "description": "invalid_topic, invalid_json (declared as JSON, but is not), invalid_request (empty body, Idempotency-Key, a CloudEvent that is not valid)",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1468,7 +1501,7 @@ const docTemplate = `{
                         }
                     },
                     "415": {
-                        "description": "unsupported_encoding: a body with Content-Encoding",
+                        "description": "unsupported_encoding: a body with Content-Encoding, or CloudEvents that are not in the JSON format",
                         "schema": {
                             "$ref": "#/definitions/models.Problem"
                         }
@@ -1488,6 +1521,21 @@ const docTemplate = `{
                 },
                 "x-requestBody": {
                     "content": {
+                        "application/cloudevents+json": {
+                            "schema": {
+                                "$ref": "#/components/schemas/CloudEvent",
+                                "type": null
+                            }
+                        },
+                        "application/cloudevents-batch+json": {
+                            "schema": {
+                                "items": {
+                                    "$ref": "#/components/schemas/CloudEvent"
+                                },
+                                "maxItems": 1000,
+                                "type": "array"
+                            }
+                        },
                         "application/json": {
                             "examples": {
                                 "number": {
@@ -1511,6 +1559,25 @@ const docTemplate = `{
                             "example": "hello"
                         }
                     }
+                },
+                "x-responses": {
+                    "200": {
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "$ref": null,
+                                    "anyOf": [
+                                        {
+                                            "$ref": "#/components/schemas/models.Receipt"
+                                        },
+                                        {
+                                            "$ref": "#/components/schemas/BatchResults"
+                                        }
+                                    ]
+                                }
+                            }
+                        }
+                    }
                 }
             }
         },
@@ -1528,6 +1595,15 @@ const docTemplate = `{
                         "description": "a token or an API key, where a header cannot be set; a bad one is told on the connection",
                         "name": "access_token",
                         "in": "query"
+                    },
+                    {
+                        "enum": [
+                            "cloudevents"
+                        ],
+                        "type": "string",
+                        "description": "cloudevents: each message comes as a CloudEvent",
+                        "name": "format",
+                        "in": "query"
                     }
                 ],
                 "responses": {
@@ -1542,6 +1618,12 @@ const docTemplate = `{
                                 "type": "string",
                                 "description": "websocket"
                             }
+                        }
+                    },
+                    "400": {
+                        "description": "invalid_request",
+                        "schema": {
+                            "$ref": "#/definitions/models.Problem"
                         }
                     },
                     "403": {
@@ -1592,7 +1674,7 @@ const docTemplate = `{
                     "type": "object"
                 },
                 "event": {
-                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "description": "Event has the attributes of a CloudEvent, if the message was published as one.",
                     "type": "object"
                 },
                 "key": {
@@ -1917,7 +1999,7 @@ const docTemplate = `{
                     ]
                 },
                 "event": {
-                    "description": "Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.",
+                    "description": "Event has the attributes of a CloudEvent, if the message was published as one.",
                     "type": "object"
                 },
                 "from": {

@@ -61,7 +61,7 @@ type batchResult struct {
 //	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Failure		503		{object}	models.Problem	"overloaded: too many large bodies are on their way"
 //	@Security		Bearer
-//	@x-responses	{"200":{"content":{"application/json":{"schema":{"type":"object","required":["results"],"properties":{"results":{"type":"array","items":{"oneOf":[{"$ref":"#/components/schemas/models.Receipt"},{"$ref":"#/components/schemas/models.Problem"}]}}}},"example":{"results":[{"id":"4kq9zt2m-1042","topic":"news.eu","time":"2026-11-23T17:45:01.250Z","duplicate":false,"subscribers":2},{"type":"about:blank","title":"Bad Request","status":400,"detail":"a topic must not be empty","code":"invalid_topic"}]}}}}}
+//	@x-responses	{"200":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/BatchResults","type":null}}}}}
 //	@Router			/publish [post]
 func (a *api) publishBatch(c *fiber.Ctx) error {
 	if err := caller(c).MayPublishSome(); err != nil {

@@ -61,7 +61,8 @@ func newContract(text []byte) (*contract, error) {
 }
 
 func closeObject(schema *openapi3.SchemaRef) {
-	if closed := false; len(schema.Value.Properties) > 0 {
+	isOpen := schema.Value.AdditionalProperties.Schema != nil // it says what others there may be
+	if closed := false; len(schema.Value.Properties) > 0 && !isOpen {
 		schema.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &closed}
 	}
 }

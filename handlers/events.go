@@ -48,6 +48,7 @@ type listening struct {
 //	@Param			since			query		string			false	"the id after which to begin, or all"
 //	@Param			last			query		int				false	"begin with the last so many messages; not with since"	minimum(1)								maximum(10000)
 //	@Param			overflow		query		string			false	"what happens when you do not keep up"					Enums(disconnect, drop_oldest, latest)	default(disconnect)
+//	@Param			format			query		string			false	"cloudevents: each message comes as a CloudEvent"			Enums(cloudevents)
 //	@Param			Last-Event-ID	header		string			false	"as since, in place of both; a browser sends it when it comes back"
 //	@Success		200				{string}	string			"the events, or the lines"
 //	@Header			200				{string}	X-Accel-Buffering	"no: proxies must not gather it"

@@ -18,13 +18,15 @@ import (
 //	@Param			last	query		int		false	"begin with the last so many messages; not with since"		minimum(1)	maximum(10000)
 //	@Param			limit	query		int		false	"messages in the page; a page of large ones ends before"	minimum(1)	maximum(10000)	default(100)
 //	@Param			wait	query		string	false	"how long to wait for a message: seconds, or a duration such as 500ms; at most 60s"
-//	@Success		200		{object}	models.HistoryPage
+//	@Param			format	query		string	false	"cloudevents: the messages are CloudEvents"	Enums(cloudevents)
+//	@Success		200		{object}	models.HistoryPage	"the page, or with format a page of CloudEvents"
 //	@Failure		400		{object}	models.Problem	"invalid_topic, invalid_cursor, invalid_request"
 //	@Failure		401		{object}	models.Problem	"unauthorized"
 //	@Failure		403		{object}	models.Problem	"forbidden"
 //	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Failure		503		{object}	models.Problem	"engine_unavailable; of a long poll too_many_clients, shutting_down"
 //	@Security		Bearer
+//	@x-responses	{"200":{"content":{"application/json":{"schema":{"$ref":null,"anyOf":[{"$ref":"#/components/schemas/models.HistoryPage"},{"$ref":"#/components/schemas/CloudEventPage"}]}}}}}
 //	@Router			/topics/{name}/messages [get]
 func (a *api) history(c *fiber.Ctx) error {
 	filter, err := historyParams(c)

@@ -22,6 +22,7 @@ type logLevel struct {
 // getLogLevel answers GET /log/level.
 //
 //	@Summary	What is logged?
+//	@ID			getLogLevel
 //	@Tags		operations
 //	@Produce	json
 //	@Success	200	{object}	logLevel
@@ -37,6 +38,7 @@ func (a *api) getLogLevel(c *fiber.Ctx) error {
 // setLogLevel answers PUT /log/level.
 //
 //	@Summary		Log more, or less
+//	@ID				setLogLevel
 //	@Description	Sets the least that this node logs, until it ends or reads its configuration again.
 //	@Tags			operations
 //	@Accept			json

@@ -26,9 +26,10 @@ const (
 // profile answers GET /debug/pprof/{profile}.
 //
 //	@Summary		Profile the process
+//	@ID				getProfile
 //	@Description	Go's profiles, for `go tool pprof` and `go tool trace`: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow. Of the latter one is recorded at a time. `go tool pprof` sends no headers: give it the token as access_token.
 //	@Tags			operations
-//	@Produce		octet-stream
+//	@Produce		octet-stream,plain
 //	@Param			profile	path		string			true	"which"	Enums(allocs, block, goroutine, heap, mutex, profile, threadcreate, trace)
 //	@Param			seconds	query		int				false	"how long to record"								minimum(1)	maximum(60)	default(10)
 //	@Param			debug	query		int				false	"1 or 2: as text, for those that are not recorded"	minimum(0)	maximum(2)	default(0)
@@ -41,6 +42,7 @@ const (
 //	@Failure		429		{object}	models.Problem	"rate_limited"
 //	@Failure		503		{object}	models.Problem	"shutting_down"
 //	@Security		Bearer
+//	@x-responses	{"200":{"content":{"application/octet-stream":{"example":"what go tool pprof reads"},"text/plain":{"example":"goroutine profile: total 17\n"}}}}
 //	@Router			/debug/pprof/{profile} [get]
 func (a *api) profile(c *fiber.Ctx) error {
 	duration, err := recordParam(c)

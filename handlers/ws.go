@@ -27,9 +27,11 @@ const cloudEventsKey = "cloudevents"
 //	@Description	Upgrades the connection. Frames are JSON objects: {"action":"subscribe","topic":"news.*"}, {"action":"publish","topic":"news.eu","data":"hello"}. With "since":"<id>", "since":"all" or "last":10 a subscribe begins in the past. The first frame from the server is the welcome.
 //	@Tags			connections
 //	@Param			access_token	query	string	false	"a token or an API key, where a header cannot be set; a bad one is told on the connection"
+//	@Param			format	query	string	false	"cloudevents: each message comes as a CloudEvent"	Enums(cloudevents)
 //	@Success		101	"the connection speaks WebSocket from here on: GET /asyncapi.json has its frames"
 //	@Header			101	{string}	Upgrade	"websocket"
 //	@Header			101	{string}	Sec-WebSocket-Accept	"what the handshake asks for (RFC 6455)"
+//	@Failure		400	{object}	models.Problem	"invalid_request"
 //	@Failure		403	{object}	models.Problem	"forbidden"
 //	@Failure		426	{object}	models.Problem	"upgrade_required"
 //	@Failure		429	{object}	models.Problem	"rate_limited"

@@ -14,11 +14,11 @@ type Attributes struct {
 	// subscriber can go on with the trace.
 	TraceParent string `json:"traceparent,omitzero" example:"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"`
 	TraceState  string `json:"tracestate,omitzero" example:"vendor=1"`
-	// Event is there if the message was published as a CloudEvent: what EventAttributes.Event makes.
+	// Event has the attributes of a CloudEvent, if the message was published as one.
 	Event jsontext.Value `json:"event,omitzero" swaggertype:"object"`
 }
 
-// NewAttributes gives the attributes of a message with that event, which was published with those two headers
+// NewAttributes gives the attributes of a message with an event that EventAttributes.Event has made, or none, which was published with those two headers
 // of a Trace Context, or nil if it has none. A Trace Context that is not valid counts as absent (W3C Trace
 // Context, section 3.2.2.3). Without one it is that of the event, if it has one (CloudEvents, distributed
 // tracing extension).
@@ -71,8 +71,8 @@ func (a *Attributes) size() int {
 	return len(a.TraceParent) + len(a.TraceState) + len(a.Event)
 }
 
-// append appends the attributes as fields of an object that has some already.
-func (a *Attributes) append(dst []byte) []byte {
+// appendAttributes appends the attributes as fields of an object that has some already.
+func (a *Attributes) appendAttributes(dst []byte) []byte {
 	if a == nil {
 		return dst
 	}

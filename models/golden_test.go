@@ -80,7 +80,15 @@ func serverFrames() map[string][]byte {
 	binary := models.Message{
 		ID: at(1042), Topic: "news.eu", Data: []byte(`"AAE="`), Time: moment(), From: "ada", Encoding: models.EncodingBase64,
 	}
+	traced := message
+	traced.Attributes = models.NewAttributes(trace, "vendor=1", nil)
+	event := message
+	event.Attributes = models.NewAttributes("", "", []byte(`{"specversion":"1.0","id":"A-1","source":"/orders","type":"order.placed","subject":"1042"}`))
 	frames := map[string][]byte{
+		"message with a trace":    traced.AppendFrame(nil),
+		"message of an event":     event.AppendFrame(nil),
+		"event":                   event.AppendCloudEvent(nil),
+		"message as an event":     traced.AppendCloudEvent(nil),
 		"message":                 message.AppendFrame(nil),
 		"message with everything": binary.AppendFrame(nil),
 	}
@@ -126,6 +134,12 @@ func clientFrames() map[string]models.Request {
 		"publish":                 {Action: models.ActionPublish, Topic: "news.eu", Data: []byte(`{"n":1}`), Ref: models.Ref("4")},
 		"publish with a key": {
 			Action: models.ActionPublish, Topic: "news.eu", Data: []byte(`{"n":1}`), Key: "order-1042", Ref: models.Ref("5"),
+		},
+		"publish an event": {
+			Action: models.ActionPublish, Topic: "news.eu", Data: []byte(`{"n":1}`), Ref: models.Ref("10"),
+			Attributes: models.Attributes{
+				TraceParent: trace, Event: []byte(`{"specversion":"1.0","id":"A-1","source":"/orders","type":"order.placed"}`),
+			},
 		},
 		"subscribe with presence": {Action: models.ActionSubscribe, Topic: "room.1", Presence: true},
 		"presence":                {Action: models.ActionPresence, Topic: "room.1", Ref: models.Ref("6")},

@@ -50,7 +50,7 @@ type Message struct {
 }
 
 // Size is what is large about a message, in bytes: its data and its attributes.
-func (m *Message) Size() int { return len(m.Data) + m.Attributes.size() }
+func (m *Message) Size() int { return len(m.Data) + m.size() }
 
 // Receipt is the answer to a publish: where the message went.
 type Receipt struct {
@@ -103,7 +103,7 @@ func (m *Message) AppendFrame(dst []byte) []byte {
 		dst = append(dst, `,"encoding":`...)
 		dst = appendString(dst, m.Encoding)
 	}
-	return append(m.Attributes.append(dst), '}')
+	return append(m.appendAttributes(dst), '}')
 }
 
 // appendString quotes text, which is valid UTF-8, as a JSON string.

@@ -24,6 +24,10 @@
 // everything (stamp.go). What comes without a good stamp is from somebody else: its data are JSON if
 // they are valid JSON, else text if they are UTF-8, else base64; it has the stream's time and no from.
 //
+// Attributes are headers, too (event.go): traceparent, tracestate, and a CloudEvent in the binary mode of its NATS binding. The
+// payload of an event that is a text is that text (Fanfare-Encoding: text), and of one without data it is empty. Fanfare-Literals
+// names the attributes that are no text. Others' CloudEvents may come in structured mode as well.
+//
 // # What was removed
 //
 // JetStream forgets what it has removed. Whether something that matched was lost after a place is

@@ -113,7 +113,7 @@ func (e *Engine) repeat(ctx context.Context, draft models.Draft, receipt *models
 	// Others see the hash of a key once it was used, and can publish with it.
 	_, ours := e.codec.check(usageMessage, s.header.Get(headerStamp), fieldsOf(s.subject, s.header, s.payload)...)
 	if m == nil || !ours || !bytes.Equal(m.Data, draft.Data) || m.Encoding != draft.Encoding ||
-		!bytes.Equal(m.Attributes.EventText(), draft.Attributes.EventText()) {
+		!bytes.Equal(m.EventText(), draft.Attributes.EventText()) {
 		return models.Errorf(models.CodeConflict, "this idempotency key was used for another message to this topic")
 	}
 	receipt.Time = m.Time

@@ -47,6 +47,11 @@ type frame struct {
 	From     string          `json:"from"`
 	Encoding string          `json:"encoding"`
 
+	// Of a message, too: its attributes.
+	TraceParent string          `json:"traceparent"`
+	TraceState  string          `json:"tracestate"`
+	Event       json.RawMessage `json:"event"`
+
 	// Of an error, and of a notice.
 	Code    Code   `json:"code"`
 	Message string `json:"message"`

@@ -20,6 +20,10 @@ type Message struct {
 	From string
 	// Encoding is "base64" where Data is a text that stands for bytes, and else empty.
 	Encoding string
+	// TraceParent and TraceState are the Trace Context (W3C) of who published it, or empty.
+	TraceParent, TraceState string
+	// Event has the attributes of a CloudEvent as a JSON object, if it was published as one, and else nothing.
+	Event json.RawMessage
 }
 
 // Decode reads the data as encoding/json does.

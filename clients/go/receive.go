@@ -53,6 +53,7 @@ func (conn *connection) messageLocked(f *frame) {
 			conn.useful = true
 			s.giveLocked(Message{
 				ID: f.ID, Topic: f.Topic, Data: f.Data, Time: f.Time, From: f.From, Encoding: f.Encoding,
+				TraceParent: f.TraceParent, TraceState: f.TraceState, Event: f.Event,
 			}, at, route.stage == live)
 		}
 	}

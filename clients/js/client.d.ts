@@ -101,6 +101,20 @@ export interface Message<T = unknown> {
   from?: string;
   /** Then data is base64 and stands for bytes. */
   encoding?: 'base64';
+  /** The Trace Context (W3C) of who published it. */
+  traceparent?: string;
+  tracestate?: string;
+  /** The attributes of a CloudEvent, if it was published as one. */
+  event?: CloudEventAttributes;
+}
+
+/** What a CloudEvent consists of beside its data. */
+export interface CloudEventAttributes {
+  specversion: '1.0';
+  id: string;
+  source: string;
+  type: string;
+  [attribute: string]: string | number | boolean;
 }
 
 export interface Lost {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	_ "embed" // components.json
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +11,11 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
+
+// components has the schemas that no Go type stands for, as a JSON Merge Patch (RFC 7396).
+//
+//go:embed components.json
+var components string
 
 // complete adds to the document what Swagger 2.0 has no words for.
 func complete(document *openapi3.T) error {
@@ -22,6 +28,13 @@ func complete(document *openapi3.T) error {
 		return err
 	}
 	completeSchemas(document.Components.Schemas, fields)
+	var patch any
+	if err := json.Unmarshal([]byte(components), &patch); err != nil {
+		return err
+	}
+	if document.Components, err = patched(document.Components, patch); err != nil {
+		return err
+	}
 	codes, err := codesOf(document.Components.Schemas)
 	if err != nil {
 		return err
@@ -58,34 +71,36 @@ func completeOperation(operation *openapi3.Operation, problems *problems, schema
 		return err
 	}
 	operation.Responses.Set("default", &openapi3.ResponseRef{Value: other})
-	// What only the comment of the handler can say, as JSON Merge Patches (RFC 7396).
-	if operation.RequestBody, err = patched(operation, "x-requestBody", operation.RequestBody); err != nil {
-		return err
+	// What only the comment of the handler can say.
+	if patch, found := operation.Extensions["x-requestBody"]; found {
+		if operation.RequestBody, err = patched(operation.RequestBody, patch); err != nil {
+			return err
+		}
 	}
-	operation.Responses, err = patched(operation, "x-responses", operation.Responses)
-	return err
+	if patch, found := operation.Extensions["x-responses"]; found {
+		if operation.Responses, err = patched(operation.Responses, patch); err != nil {
+			return err
+		}
+	}
+	delete(operation.Extensions, "x-requestBody")
+	delete(operation.Extensions, "x-responses")
+	return nil
 }
 
-// patched applies the extension of that name, and takes it away.
-func patched[T any](operation *openapi3.Operation, extension string, part T) (T, error) {
-	patch, found := operation.Extensions[extension]
-	if !found {
-		return part, nil
-	}
-	delete(operation.Extensions, extension)
-	var tree any
-	var result T
+// patched is a part of the document with a JSON Merge Patch.
+func patched[T any](part T, patch any) (result T, err error) {
 	text, err := json.Marshal(part)
-	if err == nil {
-		err = json.Unmarshal(text, &tree)
+	if err != nil {
+		return result, err
 	}
-	if err == nil {
-		text, err = json.Marshal(merge(tree, patch))
+	var tree any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return result, err
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &result)
+	if text, err = json.Marshal(merge(tree, patch)); err != nil {
+		return result, err
 	}
-	return result, err
+	return result, json.Unmarshal(text, &result)
 }
 
 // merge is MergePatch of RFC 7396, section 2.
@@ -121,7 +136,7 @@ func completeParameter(parameter *openapi3.Parameter) {
 func completeContent(content openapi3.Content, schemas openapi3.Schemas) {
 	for kind, media := range content {
 		switch kind {
-		case "application/json":
+		case "application/json", "application/cloudevents+json", "application/cloudevents-batch+json":
 			if example := exampleOf(media.Schema, schemas); example != nil {
 				media.Example = example
 			}
@@ -189,7 +204,10 @@ func renameSchemas(document []byte) []byte {
 	components, _ := tree["components"].(map[string]any)
 	schemas, _ := components["schemas"].(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
-		_, short, _ := strings.Cut(name, ".")
+		_, short, isOfPackage := strings.Cut(name, ".")
+		if !isOfPackage {
+			continue
+		}
 		short = strings.ToUpper(short[:1]) + short[1:]
 		text = strings.NewReplacer(`"`+name+`"`, `"`+short+`"`, "/schemas/"+name+`"`, "/schemas/"+short+`"`).Replace(text)
 	}

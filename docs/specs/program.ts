@@ -10,7 +10,7 @@ export async function publish(server: string, topic: string, data: unknown): Pro
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(data),
   });
   if (!response.ok) throw new Error(explain(await response.json() as Problem));
-  const receipt = await response.json() as operations['publish']['responses'][200]['content']['application/json'];
+  const receipt = await response.json() as components['schemas']['Receipt'];
   return receipt.id;
 }
 

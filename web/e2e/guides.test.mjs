@@ -166,6 +166,26 @@ test('notifications for signed-in users', async (t) => {
   assert.equal(await ada.getByText('Your order is on its way').count(), 2);
 });
 
+test('CloudEvents', async (t) => {
+  const guide = await reading(t, 'cloudevents');
+  await guide.serve('bin/fanfare');
+  for (const begin of ["curl -H 'Content-Type: application/cloudevents+json", 'curl --json']) {
+    assert.equal(JSON.parse(await guide.shell(guide.block('sh', begin))).topic, 'orders');
+  }
+  const { results } = JSON.parse(await guide.shell(guide.block('sh', "curl -H 'Content-Type: application/cloudevents-batch+json")));
+  assert.deepEqual(results.map(({ topic }) => topic), ['orders', 'orders']);
+
+  const shown = (await guide.shell(guide.block('sh', 'bin/fanfare sub'))).trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual(shown.map(({ event, data }) => [event.id, event.type, data]), [
+    ['A-1', 'order.placed', { total: 12 }], ['A-2', 'order.placed', { total: 7 }], ['A-3', 'order.paid', null], ['A-4', 'order.sent', null],
+  ]);
+  const { messages } = JSON.parse(await guide.shell(guide.block('sh', "curl 'localhost")));
+  assert.deepEqual(messages.map(({ id, subject, data, fanfareid, fanfaretopic }) => [id, subject, data, fanfareid, fanfaretopic]), [
+    ['A-1', undefined, { total: 12 }, shown[0].id, 'orders'], ['A-2', undefined, { total: 7 }, shown[1].id, 'orders'],
+    ['A-3', undefined, undefined, shown[2].id, 'orders'], ['A-4', 'A-1', undefined, shown[3].id, 'orders'],
+  ]);
+});
+
 test('from Centrifugo, Mercure or Pusher', async (t) => {
   const guide = await reading(t, 'migrate');
   const server = await guide.serve('bin/fanfare', { env: { FANFARE_SERVER_ALLOWED_ORIGINS: guide.site } });

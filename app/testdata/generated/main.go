@@ -28,6 +28,10 @@ func run(ctx context.Context, url string) error {
 	if published.JSON200 == nil {
 		return fmt.Errorf("publish: %s", published.Status())
 	}
+	receipt, err := published.JSON200.AsReceipt()
+	if err != nil {
+		return err
+	}
 	pattern := "news.*"
 	topics, err := client.ListTopicsWithResponse(ctx, &ListTopicsParams{Pattern: &pattern})
 	if err != nil {
@@ -37,7 +41,7 @@ func run(ctx context.Context, url string) error {
 		return fmt.Errorf("list: %s", topics.Status())
 	}
 	topic := topics.JSON200.Topics[0]
-	fmt.Printf("%s has %d message: %t\n", topic.Name, topic.Messages, *topic.LastId == published.JSON200.Id)
+	fmt.Printf("%s has %d message: %t\n", topic.Name, topic.Messages, *topic.LastId == receipt.Id)
 
 	refused, err := client.PublishWithResponse(ctx, "news..eu", &PublishParams{}, message)
 	if err != nil {
