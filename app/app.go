@@ -14,6 +14,7 @@ import (
 
 	"fanfare/broker"
 	"fanfare/handlers"
+	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
 )
@@ -38,8 +39,9 @@ type App struct {
 	carrier  *transport.Carrier
 	server   *fiber.App
 	conns    *httpConns
-	// stopKeys ends the refreshing of the keys for tokens.
-	stopKeys context.CancelFunc
+	// authenticator is the one to begin with, and stopKeys ends the refreshing of its keys for tokens.
+	authenticator *auth.Authenticator
+	stopKeys      context.CancelFunc
 	// certificate is what the server shows, nil without TLS.
 	certificate *certificate
 	// apply changes the settings of the routes.
@@ -75,7 +77,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 			stopKeys()
 		}
 	}()
-	authenticator, err := newAuthenticator(keys, config.Auth, logger)
+	a.authenticator, err = newAuthenticator(keys, config.Auth, logger)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -116,7 +118,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 		Engine:        config.Engine,
 		Logger:        logger,
 		LogLevel:      &a.level,
-		Settings:      settings(config, authenticator),
+		Settings:      settings(config, a.authenticator),
 		AuthTimeout:   authTimeout,
 		Ready:         a.ready,
 		MessageSize:   messageSize,
