@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -52,6 +53,9 @@ Nothing has to be set. What is set comes from, later ones winning:
 
 An unknown key or variable is an error, and so is a duration or a size without its unit. All mistakes are
 reported together, by ` + "`fanfare config check`" + ` too, which starts nothing and says what a server would do.
+
+SIGHUP has a running server read all of it again. Where it says so below, the change is applied; whatever else has changed is named in the
+log, and waits for a restart. A configuration that is wrong changes nothing.
 `
 
 // configReference writes a section of the document for each section of config.yaml, and an entry for
@@ -82,7 +86,12 @@ func configReference(t *testing.T, text []byte) []byte {
 				walk(key+".", value)
 				continue
 			}
-			fmt.Fprintf(&out, "\n### `%s`\n\n`%s` · %s · default %s\n", key, envName(key), kindName(t, key), defaultText(value))
+			field := fieldOf(t, reflect.ValueOf(DefaultConfig()), key)
+			fmt.Fprintf(&out, "\n### `%s`\n\n`%s` · %s · default %s", key, envName(key), kindName(t, field.Type()), defaultText(value))
+			if canReload(t, key) {
+				out.WriteString(" · SIGHUP applies it")
+			}
+			out.WriteString("\n")
 			if about != "" {
 				fmt.Fprintf(&out, "\n%s\n", about)
 			}
@@ -110,10 +119,10 @@ func defaultText(value *yaml.Node) string {
 	}
 }
 
-// kindName is what a key's values are, for people.
-func kindName(t *testing.T, key string) string {
+// fieldOf finds the field of a key.
+func fieldOf(t *testing.T, config reflect.Value, key string) reflect.Value {
 	t.Helper()
-	field := reflect.ValueOf(DefaultConfig())
+	field := config
 	for name := range strings.SplitSeq(key, ".") {
 		at := slices.IndexFunc(reflect.VisibleFields(field.Type()), func(f reflect.StructField) bool {
 			return f.Tag.Get("koanf") == name
@@ -123,13 +132,41 @@ func kindName(t *testing.T, key string) string {
 		}
 		field = field.Field(at)
 	}
+	return field
+}
+
+// canReload changes a key, and tells whether a running server would go on with the change.
+func canReload(t *testing.T, key string) bool {
+	t.Helper()
+	config := DefaultConfig()
+	config.Auth.APIKeys = []APIKeyConfig{{}} // it is on, before and after
+	changed := config
+	field := fieldOf(t, reflect.ValueOf(&changed).Elem(), key)
+	switch field.Kind() { //nolint:exhaustive // those of Config
+	case reflect.Slice:
+		field.Set(reflect.MakeSlice(field.Type(), 2, 2))
+	case reflect.Bool:
+		field.SetBool(!field.Bool())
+	case reflect.String:
+		field.SetString(field.String() + "x")
+	case reflect.Float64:
+		field.SetFloat(field.Float() + 1)
+	default:
+		field.SetInt(field.Int() + 1)
+	}
+	return slices.Contains(difference(config, config.with(changed)), key)
+}
+
+// kindName is what values of a type are, for people.
+func kindName(t *testing.T, kind reflect.Type) string {
+	t.Helper()
 	switch {
-	case field.Type() == reflect.TypeFor[ByteSize]():
+	case kind == reflect.TypeFor[ByteSize]():
 		return "size"
-	case field.Type().String() == "time.Duration":
+	case kind == reflect.TypeFor[time.Duration]():
 		return "duration"
 	}
-	switch field.Kind() { //nolint:exhaustive // those of Config
+	switch kind.Kind() { //nolint:exhaustive // those of Config
 	case reflect.String:
 		return "text"
 	case reflect.Bool:
@@ -141,7 +178,7 @@ func kindName(t *testing.T, key string) string {
 	case reflect.Slice:
 		return "list"
 	default:
-		t.Fatalf("%s: there is no name for %v", key, field.Type())
+		t.Fatalf("there is no name for %v", kind)
 		return ""
 	}
 }

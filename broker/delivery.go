@@ -8,7 +8,8 @@ import (
 	"fanfare/models"
 )
 
-// delivery is a message on its way through the shards.
+// delivery is a message on its way through the shards. The last one to take it has it let go of the
+// message.
 type delivery struct {
 	message *models.Message
 	// subscriptions counts those that matched when it was published.

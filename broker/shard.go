@@ -200,6 +200,7 @@ func (s *shard) deliver(d *delivery) {
 	if d.waiting.Add(-1) == 0 {
 		s.budget.giveBack(d.message)
 		s.budget.done(d.subscriptions)
+		d.message, d.encoded = nil, nil // it stays until the end of its fan-out without them
 	}
 }
 

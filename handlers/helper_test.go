@@ -86,7 +86,7 @@ func newMemory() *broker.Memory {
 	return broker.NewMemory(broker.History{MaxMessagesPerTopic: 1000, MaxAge: time.Hour, MaxBytes: 64 << 20, IdempotencyWindow: time.Hour})
 }
 
-func start(t *testing.T, changes ...func(*setup)) *server {
+func start(t testing.TB, changes ...func(*setup)) *server {
 	t.Helper()
 	log := &logBook{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))

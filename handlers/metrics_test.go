@@ -249,6 +249,31 @@ func TestMetricsCountRefusals(t *testing.T) {
 	}
 }
 
+// TestMetricsHaveNoUsersData: nothing that clients choose is a label, so nobody can have them grow.
+func TestMetricsHaveNoUsersData(t *testing.T) {
+	s := start(t)
+	s.get(t, "/"+mark)
+	s.do(t, "POST", "/topics/"+mark+"/publish", mark, "User-Agent", mark, "X-Request-Id", mark)
+	s.do(t, strings.ToUpper(mark), "/", "")
+	s.do(t, "GET", "/topics/"+mark+"?"+mark+"="+mark, "")
+	s.do(t, "GET", "/console/"+mark, "")
+	c := s.dial(t)
+	c.ask(t, `{"action":"`+mark+`"}`)
+	c.ask(t, `{"action":"subscribe","topic":"`+mark+`"}`)
+	raw := s.dialRaw(t)
+	raw.send(t, mark+" / "+mark+"\r\n\r\n")
+	raw.answers(t)
+	body := s.get(t, "/metrics").body
+	for line := range strings.Lines(body) {
+		if strings.Contains(strings.ToLower(line), mark) {
+			t.Errorf("%s", line)
+		}
+	}
+	if n := strings.Count(body, "fanfare_http_requests_total{"); n != 7 {
+		t.Errorf("%d kinds of answers, want 7", n)
+	}
+}
+
 // TestMetricsCountUnauthorized: who has no good token is counted, however it is told.
 func TestMetricsCountUnauthorized(t *testing.T) {
 	s := start(t, withAuth(t, models.Scopes{}), func(s *setup) { s.handlers.AuthTimeout = time.Millisecond })
