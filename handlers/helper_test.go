@@ -361,6 +361,17 @@ func (c *rawConn) answer(t *testing.T, method string) answer {
 	return a
 }
 
+// isAnswered tells whether a response has come.
+func (c *rawConn) isAnswered(t *testing.T) bool {
+	t.Helper()
+	err := c.SetReadDeadline(time.Now().Add(time.Millisecond)) // one that is over reads nothing
+	_, none := c.r.Peek(1)
+	if err = errors.Join(err, c.SetReadDeadline(time.Now().Add(patience))); err != nil {
+		t.Fatal(err)
+	}
+	return none == nil
+}
+
 // answers reads responses until the server closes the connection.
 func (c *rawConn) answers(t *testing.T) []answer {
 	t.Helper()
