@@ -38,6 +38,7 @@ type App struct {
 	carrier  *transport.Carrier
 	server   *fiber.App
 	conns    *httpConns
+	tracing  *tracing
 	// stopKeys ends the refreshing of the keys for tokens.
 	stopKeys context.CancelFunc
 	// certificate is what the server shows, nil without TLS.
@@ -111,6 +112,10 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	if err != nil {
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
 	}
+	a.tracing, err = newTracing(ctx, config.Tracing, logger)
+	if err != nil {
+		return nil, errors.Join(err, a.pubsub.Close(context.Background()), a.carrier.Close(context.Background()), listener.Close())
+	}
 	a.server, a.apply = handlers.New(handlers.Options{
 		PubSub:        a.pubsub,
 		Engine:        config.Engine,
@@ -126,6 +131,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 		WriteTimeout:  config.Server.WriteTimeout,
 		IdleTimeout:   config.Server.IdleTimeout,
 		Carrier:       a.carrier,
+		Tracer:        a.tracing.tracer(),
 	})
 	a.conns.watch(a.server.Server())
 	return a, nil
@@ -181,7 +187,7 @@ func (a *App) Run(ctx context.Context) error {
 // next answer; serve on for the drain delay;
 // accept no connection and no new work; finish what was accepted, close every client
 // behind what it is due, end the engine; let the last answers out, and cut off those who
-// do not take theirs or never finish their request.
+// do not take theirs or never finish their request; send the last spans.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
 	a.tell("STOPPING=1")
@@ -203,6 +209,7 @@ func (a *App) shutdown() error {
 	})
 	err = errors.Join(err, <-stopped)
 	cut.Stop()
+	a.tracing.close(ctx)
 	if err != nil {
 		return fmt.Errorf("the shutdown was cut short: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/recover"
+	"go.opentelemetry.io/otel/trace"
 
 	"fanfare/broker"
 	"fanfare/clients/js"
@@ -44,6 +45,8 @@ type Options struct {
 	// WriteTimeout its answer, and IdleTimeout the pause before the next.
 	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
 	Carrier                                               *transport.Carrier
+	// Tracer makes a span of each publish. Nil makes none, and has the trace of a publisher go along as it came.
+	Tracer trace.Tracer
 }
 
 // api has what the handlers need. Only its settings change.
