@@ -118,6 +118,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	}
 	a.server, a.apply = handlers.New(handlers.Options{
 		PubSub:        a.pubsub,
+		Version:       thisBuild().Version,
 		Engine:        config.Engine,
 		Logger:        logger,
 		LogLevel:      &a.level,

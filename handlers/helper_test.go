@@ -102,6 +102,7 @@ func start(t testing.TB, changes ...func(*setup)) *server {
 			PingInterval:  patience,
 		},
 		handlers: handlers.Options{
+			Version:       "v0.0.0",
 			Engine:        "memory",
 			Logger:        logger,
 			LogLevel:      new(slog.LevelVar),
