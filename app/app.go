@@ -39,6 +39,7 @@ type App struct {
 	carrier  *transport.Carrier
 	server   *fiber.App
 	conns    *httpConns
+	tracing  *tracing
 	// authenticator is the one to begin with, and stopKeys ends the refreshing of its keys for tokens.
 	authenticator *auth.Authenticator
 	stopKeys      context.CancelFunc
@@ -113,8 +114,13 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	if err != nil {
 		return nil, errors.Join(err, a.pubsub.Close(context.Background()), listener.Close())
 	}
+	a.tracing, err = newTracing(ctx, config.Tracing, logger)
+	if err != nil {
+		return nil, errors.Join(err, a.pubsub.Close(context.Background()), a.carrier.Close(context.Background()), listener.Close())
+	}
 	a.server, a.apply = handlers.New(handlers.Options{
 		PubSub:        a.pubsub,
+		Version:       thisBuild().Version,
 		Engine:        config.Engine,
 		Logger:        logger,
 		LogLevel:      &a.level,
@@ -128,6 +134,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 		WriteTimeout:  config.Server.WriteTimeout,
 		IdleTimeout:   config.Server.IdleTimeout,
 		Carrier:       a.carrier,
+		Tracer:        a.tracing.tracer(),
 	})
 	a.conns.watch(a.server.Server())
 	return a, nil
@@ -183,7 +190,7 @@ func (a *App) Run(ctx context.Context) error {
 // next answer; serve on for the drain delay;
 // accept no connection and no new work; finish what was accepted, close every client
 // behind what it is due, end the engine; let the last answers out, and cut off those who
-// do not take theirs or never finish their request.
+// do not take theirs or never finish their request; send the last spans.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
 	a.tell("STOPPING=1")
@@ -205,6 +212,7 @@ func (a *App) shutdown() error {
 	})
 	err = errors.Join(err, <-stopped)
 	cut.Stop()
+	a.tracing.close(ctx)
 	if err != nil {
 		return fmt.Errorf("the shutdown was cut short: %w", err)
 	}

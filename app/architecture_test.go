@@ -85,6 +85,7 @@ func architecture() map[string]rule {
 				"github.com/prometheus/client_golang",
 				"github.com/prometheus/common",
 				"golang.org/x/time", // rates
+				"go.opentelemetry.io/otel",
 			},
 			tests: []string{anything},
 		},

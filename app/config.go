@@ -21,6 +21,7 @@ type Config struct {
 	NATS      NATSConfig      `koanf:"nats"`
 	Limits    LimitsConfig    `koanf:"limits"`
 	Auth      AuthConfig      `koanf:"auth"`
+	Tracing   TracingConfig   `koanf:"tracing"`
 	Log       LogConfig       `koanf:"log"`
 }
 
@@ -228,6 +229,23 @@ type AnonymousConfig struct {
 	Publish   []string `koanf:"publish"`
 }
 
+// TracingConfig says where spans of what is published go to, by OpenTelemetry.
+type TracingConfig struct {
+	// Endpoint is the URL of a collector that takes OTLP over HTTP. Without a path it has that of collectors,
+	// /v1/traces. Default none: no tracing.
+	Endpoint string `koanf:"endpoint"`
+
+	// Headers are sent along, each as name=value: what the collector wants to see. They may be secrets. Default none.
+	Headers []string `koanf:"headers"`
+
+	// SampleRatio is which part is recorded of the traces that begin here, 0 to 1. Of the others, that a publisher has
+	// begun, those are that he records. Default 1.
+	SampleRatio float64 `koanf:"sample_ratio"`
+
+	// ServiceName is what the server is called in traces. Default fanfare.
+	ServiceName string `koanf:"service_name"`
+}
+
 // LogConfig is about the server's own log on standard error.
 type LogConfig struct {
 	// Level is the least that is logged: debug, info, warn or error. Default info.
@@ -283,6 +301,7 @@ func DefaultConfig() Config {
 			APIKeys:   []APIKeyConfig{},
 			Anonymous: AnonymousConfig{Subscribe: []string{}, Publish: []string{}},
 		},
+		Tracing: TracingConfig{Headers: []string{}, SampleRatio: 1, ServiceName: "fanfare"},
 		Log: LogConfig{
 			Level:  "info",
 			Format: "text",

@@ -106,6 +106,10 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 		"auth.api_keys":                   "[{name: n, hash: " + strings.Repeat("0a", 32) + ", subscribe: [a, b.>], publish: [c], admin: true}]",
 		"auth.anonymous.subscribe":        "d,e.*",
 		"auth.anonymous.publish":          "f",
+		"tracing.endpoint":                "https://collector.example/spans",
+		"tracing.headers":                 "Authorization=Bearer x,b=c",
+		"tracing.sample_ratio":            "0.25",
+		"tracing.service_name":            "shop",
 		"log.level":                       "debug",
 		"log.format":                      "json",
 	}
@@ -151,6 +155,9 @@ func TestEveryKeyIsLoaded(t *testing.T) {
 				Name: "n", Hash: strings.Repeat("0a", 32), Subscribe: []string{"a", "b.>"}, Publish: []string{"c"}, Admin: true,
 			}},
 			Anonymous: AnonymousConfig{Subscribe: []string{"d", "e.*"}, Publish: []string{"f"}},
+		},
+		Tracing: TracingConfig{
+			Endpoint: "https://collector.example/spans", Headers: []string{"Authorization=Bearer x", "b=c"}, SampleRatio: 0.25, ServiceName: "shop",
 		},
 		Log: LogConfig{Level: "debug", Format: "json"},
 	}
@@ -538,6 +545,12 @@ func TestConfigValues(t *testing.T) {
 		"message above the outbox": {document: "limits: {message_size: 4MiB}", want: `limits.outbox_size: "4MiB": want more than limits.message_size (4MiB) and 64KiB`},
 		"in flight, just enough":   {document: "limits: {message_size: 1MiB, in_flight_size: 1025KiB}"},
 		"in flight, one too few":   {document: "limits: {message_size: 1MiB, in_flight_size: 1049599}", want: `limits.in_flight_size: "1049599B": want at least limits.message_size (1MiB) and 1KiB`},
+		"tracing":                  {document: "tracing: {endpoint: 'http://localhost:4318', headers: [a=b], sample_ratio: 0.5}"},
+		"endpoint, no URL":         {document: "tracing: {endpoint: 'localhost:4318'}", want: `tracing.endpoint: "": want a URL, such as http://localhost:4318`},
+		"endpoint, gRPC":           {document: "tracing: {endpoint: 'grpc://localhost:4317'}", want: `tracing.endpoint: "": want a URL, such as http://localhost:4318`},
+		"tracing header":           {document: "tracing: {headers: [secret]}", want: `tracing.headers: "": want a list of name=value`},
+		"sample ratio":             {document: "tracing: {sample_ratio: 1.5}", want: `tracing.sample_ratio: "1.5": want a number from 0 to 1`},
+		"no service name":          {document: "tracing: {service_name: ''}", want: `tracing.service_name: "": want a name`},
 		"level, debug":             {document: "log: {level: debug}"},
 		"level, upper case":        {document: "log: {level: INFO}", want: `log.level: "INFO": want one of debug, info, warn, error`},
 		"level, unknown":           {document: "log: {level: trace}", want: `log.level: "trace": want one of debug, info, warn, error`},

@@ -88,6 +88,7 @@ func (c Config) validate() []error {
 
 	v.auth(c.Auth)
 
+	v.tracing(c.Tracing)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	if v.help != "" {

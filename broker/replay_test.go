@@ -771,8 +771,16 @@ type lateSink struct {
 
 func (s lateSink) Deliver(batch broker.Batch) int {
 	s.late <- struct{}{}
-	defer func() { <-s.late }()
+	defer s.release()
 	return s.Sink.Deliver(batch)
+}
+
+// release takes something out of late. Close may have done so already, for want of knowing whose it is.
+func (s lateSink) release() {
+	select {
+	case <-s.late:
+	default:
+	}
 }
 
 // lateEngine delivers nothing while there is something in late.
@@ -791,10 +799,7 @@ func (e lateEngine) Start(ctx context.Context, sink broker.Sink) error {
 
 // Close ends a test that failed while it was late.
 func (e lateEngine) Close() error {
-	select {
-	case <-e.late:
-	default:
-	}
+	lateSink{late: e.late}.release()
 	return e.Unruly.Close()
 }
 

@@ -141,7 +141,7 @@ func (a *api) publishOneOf(
 	if err := by.MayPublish(draft.Topic); err != nil {
 		return models.Receipt{}, err
 	}
-	receipt, err := a.PubSub.Publish(c.UserContext(), by, draft)
+	receipt, err := a.offer(c.UserContext(), by, draft)
 	if err != nil && models.AsError(err).Code == models.CodeInternal {
 		a.Logger.Error("request_failed", "error", err, "request_id", requestID(c))
 	}

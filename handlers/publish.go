@@ -82,7 +82,7 @@ func (a *api) publish(c *fiber.Ctx) error {
 		return err
 	}
 	draft.Attributes = requestAttributes(c, event)
-	receipt, err := a.PubSub.Publish(c.UserContext(), caller(c), draft)
+	receipt, err := a.offer(c.UserContext(), caller(c), draft)
 	if err != nil {
 		return err
 	}

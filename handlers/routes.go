@@ -9,6 +9,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/recover"
+	"go.opentelemetry.io/otel/trace"
 
 	"fanfare/broker"
 	"fanfare/clients/js"
@@ -23,9 +24,9 @@ const maxHeaderSize = 16 << 10
 // Options configures the routes. Every field but Settings must be set.
 type Options struct {
 	PubSub *broker.PubSub
-	// Engine is what GET /metrics calls the engine.
-	Engine string
-	Logger *slog.Logger
+	// Version and Engine are what GET /metrics calls the build and the engine.
+	Version, Engine string
+	Logger          *slog.Logger
 	// LogLevel is the least that Logger logs.
 	LogLevel *slog.LevelVar
 	// Settings are those to begin with.
@@ -44,6 +45,8 @@ type Options struct {
 	// WriteTimeout its answer, and IdleTimeout the pause before the next.
 	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
 	Carrier                                               *transport.Carrier
+	// Tracer makes a span of each publish. Nil makes none, and has the trace of a publisher go along as it came.
+	Tracer trace.Tracer
 }
 
 // api has what the handlers need. Only its settings change.

@@ -159,7 +159,7 @@ func (s *session) publish(request models.Request) error {
 	if err := by.MayPublish(draft.Topic); err != nil {
 		return err
 	}
-	receipt, err := s.api.PubSub.Publish(context.Background(), by, draft)
+	receipt, err := s.api.offer(context.Background(), by, draft)
 	if err != nil || request.Ref == nil {
 		return err
 	}

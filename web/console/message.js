@@ -19,7 +19,7 @@ export function showMessage(chosen, closed) {
   $('message-topic').replaceChildren(...(isMessage ? breakable(line.topic) : ['This page']));
   if (isMessage) $('message-topic').href = `#/topics/${encodeURIComponent(line.topic)}`;
   else $('message-topic').removeAttribute('href');
-  const facts = { Time: line.time ?? line.when.toISOString(), Id: line.id, From: line.from, Encoding: line.encoding };
+  const facts = { Time: line.time ?? line.when.toISOString(), Id: line.id, From: line.from, Encoding: line.encoding, Trace: line.traceparent, Event: line.event };
   $('message-facts').replaceChildren(...Object.entries(facts).filter(([, value]) => value)
     .map(([name, value]) => element('div', '', element('dt', '', name), element('dd', '', value))));
   const text = whole();

@@ -33,12 +33,15 @@ export function note(kind, what) {
 }
 
 /** received adds a message. It may come by several subscriptions and is shown once. */
-export function received({ id, topic, data, time, from, encoding }) {
+export function received({ id, topic, data, time, from, encoding, traceparent, event }) {
   if (ids.has(id)) return;
   ids.add(id);
   messages++;
   const isText = typeof data === 'string';
-  add({ kind: 'message', when: new Date(time), id, topic, time, from, encoding, isText, text: isText ? data : flat(data) });
+  add({
+    kind: 'message', when: new Date(time), id, topic, time, from, encoding, isText, text: isText ? data : flat(data),
+    traceparent, event: event && flat(event),
+  });
 }
 
 function add(line) {

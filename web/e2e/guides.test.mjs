@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -184,6 +185,21 @@ test('CloudEvents', async (t) => {
     ['A-1', undefined, { total: 12 }, shown[0].id, 'orders'], ['A-2', undefined, { total: 7 }, shown[1].id, 'orders'],
     ['A-3', undefined, undefined, shown[2].id, 'orders'], ['A-4', 'A-1', undefined, shown[3].id, 'orders'],
   ]);
+});
+
+test('tracing', async (t) => {
+  const guide = await reading(t, 'tracing');
+  const spans = createServer((request, response) => { request.resume(); response.end(); }).listen(0, '127.0.0.1');
+  await once(spans, 'listening');
+  t.after(() => spans.close());
+  const exported = once(spans, 'request');
+  const server = await guide.serve(guide.block('sh', 'FANFARE_TRACING_ENDPOINT').replace('4318', spans.address().port));
+  const traced = JSON.parse((await guide.shell(guide.block('sh', 'curl -d paid'))).trim().split('\n').at(-1));
+  assert.match(traced.traceparent, /^00-4bf92f3577b34da6a3ce929d0e0e4736-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$/, 'the trace of the publisher, the span of the server');
+  assert.equal(traced.tracestate, 'vendor=1');
+  await server.stop();
+  const [{ url }] = await exported;
+  assert.equal(url, '/v1/traces');
 });
 
 test('from Centrifugo, Mercure or Pusher', async (t) => {

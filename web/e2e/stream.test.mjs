@@ -114,6 +114,24 @@ test('a filter shows a part, by topic and text, also of what is still to come', 
   await page.context().close();
 });
 
+test('a message shows the event that it is, and its trace', async () => {
+  const page = await openPage(browser);
+  await openConsole(page, server);
+  await subscribe(page, 'event');
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const response = await fetch(`${server.url}/topics/event/publish`, {
+    method: 'POST', headers: { 'Content-Type': 'application/cloudevents+json', traceparent },
+    body: JSON.stringify({ specversion: '1.0', id: 'A-1', source: '/shop', type: 'order.placed', data: 'a <b>parcel</b>' }),
+  });
+  assert.equal(response.status, 200);
+  await logged(page, 'a <b>parcel</b>').click();
+  const message = page.getByRole('region', { name: 'Message', exact: true });
+  await message.getByText(traceparent, { exact: true }).waitFor();
+  await message.getByText('{ "specversion": "1.0", "id": "A-1", "source": "/shop", "type": "order.placed" }', { exact: true }).waitFor();
+  assertClean(page, server);
+  await page.context().close();
+});
+
 test('a pause hides what comes, counts it, and brings it in the end', async () => {
   const page = await openPage(browser);
   await openConsole(page, server);

@@ -31,6 +31,8 @@ export async function main(): Promise<void> {
   for await (const message of prices) {
     const { id, topic, data, time, from, encoding }: Message<Price> = message;
     console.log(id, topic, data.value, time, from, encoding);
+    const { traceparent, tracestate, event } = message;
+    console.log(traceparent, tracestate, event?.type.length, event?.source, event?.subject);
     break;
   }
   const cursor: string | undefined = prices.cursor;
