@@ -63,7 +63,7 @@ func newTracing(ctx context.Context, config TracingConfig, logger *slog.Logger) 
 		sdk.WithBatcher(exporter),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(config.SampleRatio))),
 		sdk.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", config.ServiceName), attribute.String("service.version", version()))),
+			attribute.String("service.name", config.ServiceName), attribute.String("service.version", thisBuild().Version))),
 	)
 	t := &tracing{
 		provider: provider, exporter: exporter, logger: logger,
