@@ -14,6 +14,7 @@ import (
 
 	"fanfare/broker"
 	"fanfare/handlers"
+	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
 )
@@ -39,8 +40,9 @@ type App struct {
 	server   *fiber.App
 	conns    *httpConns
 	tracing  *tracing
-	// stopKeys ends the refreshing of the keys for tokens.
-	stopKeys context.CancelFunc
+	// authenticator is the one to begin with, and stopKeys ends the refreshing of its keys for tokens.
+	authenticator *auth.Authenticator
+	stopKeys      context.CancelFunc
 	// certificate is what the server shows, nil without TLS.
 	certificate *certificate
 	// apply changes the settings of the routes.
@@ -76,7 +78,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 			stopKeys()
 		}
 	}()
-	authenticator, err := newAuthenticator(keys, config.Auth, logger)
+	a.authenticator, err = newAuthenticator(keys, config.Auth, logger)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -118,10 +120,11 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 	}
 	a.server, a.apply = handlers.New(handlers.Options{
 		PubSub:        a.pubsub,
+		Version:       thisBuild().Version,
 		Engine:        config.Engine,
 		Logger:        logger,
 		LogLevel:      &a.level,
-		Settings:      settings(config, authenticator),
+		Settings:      settings(config, a.authenticator),
 		AuthTimeout:   authTimeout,
 		Ready:         a.ready,
 		MessageSize:   messageSize,
@@ -172,6 +175,7 @@ func (a *App) url() string {
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Listener(a.listener) }()
+	a.tell("READY=1")
 	a.logger.Info("listening", "address", a.Address(), "url", a.url(), "authentication", a.config.Auth.isOn(), "max_clients", a.clients)
 	select {
 	case err := <-served:
@@ -189,6 +193,7 @@ func (a *App) Run(ctx context.Context) error {
 // do not take theirs or never finish their request; send the last spans.
 func (a *App) shutdown() error {
 	a.draining.Store(true)
+	a.tell("STOPPING=1")
 	a.conns.sendAway()
 	defer a.stopKeys()
 	a.logger.Info("draining", "delay", a.config.Server.DrainDelay)
@@ -213,6 +218,13 @@ func (a *App) shutdown() error {
 	}
 	a.logger.Info("stopped")
 	return nil
+}
+
+// tell is notify, which a server can do without.
+func (a *App) tell(state string) {
+	if err := notify(state); err != nil {
+		a.logger.Warn("systemd_not_told", "state", state, "error", err)
+	}
 }
 
 // ready is what /readyz says.

@@ -152,8 +152,13 @@ func architecture() map[string]rule {
 		"models": {
 			imports: []string{"github.com/go-json-experiment/json"},
 		},
-		"web":        {},
-		"clients/js": {},
+		"deploy": { // tests, of files that are no Go
+			tests: []string{"fanfare/app", "fanfare/deploy/bare", "github.com/knadh/koanf"},
+		},
+		"deploy/bare":    {},                                       // a test in all but name
+		"deploy/release": {tests: []string{"fanfare/deploy/bare"}}, // a tool, of the standard library alone
+		"web":            {},
+		"clients/js":     {},
 		"docs": { // generated, most of it
 			imports: []string{"github.com/swaggo/swag"},
 			tests: []string{

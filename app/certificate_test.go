@@ -212,3 +212,21 @@ func TestCloseNowWaitsForNobody(t *testing.T) {
 		}
 	})
 }
+
+// TestCertificateReloadAtOnce: who is told that the files have changed does not wait until it is time to look.
+func TestCertificateReloadAtOnce(t *testing.T) {
+	files := certificateFiles(t)
+	WriteCertificate(t, files, 1)
+	c, err := loadCertificate(files, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	WriteCertificate(t, files, 2)
+	for _, want := range []int64{1, 2} {
+		shown, err := c.get(nil)
+		if err != nil || shown.Leaf.SerialNumber.Int64() != want {
+			t.Errorf("it shows %v, want %d: %v", shown.Leaf.SerialNumber, want, err)
+		}
+		c.reload()
+	}
+}

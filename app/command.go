@@ -8,11 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"syscall"
 
+	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 )
 
@@ -103,7 +102,7 @@ func (c command) rootCommand() *cobra.Command {
 	root.Use = "fanfare"
 	root.Short = "Fanfare is a real-time pub/sub server: publish with curl, subscribe from a browser."
 	root.Long = root.Short + "\n\nWithout a command it serves, as 'fanfare serve' does."
-	root.Version = version()
+	root.Version = thisBuild().String()
 	root.SilenceErrors = true // run reports them
 	root.SilenceUsage = true
 	root.SetIn(c.stdin)
@@ -119,7 +118,7 @@ func (c command) rootCommand() *cobra.Command {
   fanfare doctor https://example.com  # what is wrong?`
 	addGroup(root, "The server:", c.serveCommand(), c.configCommand(), c.tokenCommand(), c.keyCommand())
 	addGroup(root, "A running server:", c.pubCommand(), c.subCommand(), c.topicsCommand(), c.clientsCommand())
-	addGroup(root, "Tools:", c.doctorCommand(), c.benchCommand(), c.versionCommand())
+	addGroup(root, "Tools:", c.doctorCommand(), c.healthCommand(), c.benchCommand(), c.versionCommand())
 	root.SetHelpCommandGroupID("Tools:")
 	root.SetCompletionCommandGroupID("Tools:")
 	return root
@@ -194,15 +193,33 @@ func (c command) loadConfig(cmd *cobra.Command) (Config, error) {
 }
 
 func (c command) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, the commit, and what it was built with",
 		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(c.stdout, "fanfare %s\n", version())
-			return err
+			b := thisBuild()
+			if asJSON {
+				text, err := json.Marshal(b)
+				if err == nil {
+					_, err = fmt.Fprintf(c.stdout, "%s\n", text)
+				}
+				return err
+			}
+			var r report
+			r.line("fanfare %v", b)
+			if b.Commit != "" {
+				r.line("commit %s of %s", b.Commit, b.Date)
+			}
+			if b.Modified {
+				r.line("with changes that were not committed")
+			}
+			return r.print(c.stdout)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")
+	return cmd
 }
 
 // serveUntilSignal serves until SIGINT or SIGTERM asks it to stop. A second one ends the process at
@@ -235,13 +252,4 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return usageError{err}
 	}
 	return nil
-}
-
-// version describes this build: its version or commit, the Go release and the platform.
-func version() string {
-	name := "(unknown)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		name = info.Main.Version
-	}
-	return fmt.Sprintf("%s %s %s/%s", name, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

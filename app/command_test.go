@@ -126,6 +126,10 @@ func TestCommand(t *testing.T) {
 			args:   []string{"version"},
 			stdout: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + "\n",
 		},
+		"version as JSON": {
+			args:   []string{"version", "--json"},
+			stdout: `"go":"` + runtime.Version() + `","platform":"` + runtime.GOOS + "/" + runtime.GOARCH + "\"}\n",
+		},
 		"version flag": {
 			args:   []string{"--version"},
 			stdout: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH + "\n",

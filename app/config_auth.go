@@ -47,17 +47,9 @@ func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger) (*
 	if !c.isOn() {
 		return nil, nil //nolint:nilnil // no authentication
 	}
-	var options auth.Options
-	var err error
-	if options.Anonymous, err = scopes(c.Anonymous.Publish, c.Anonymous.Subscribe, false); err != nil {
+	options, err := c.withoutTokens()
+	if err != nil {
 		return nil, err
-	}
-	for _, k := range c.APIKeys {
-		key := auth.Key{Name: k.Name, Hash: k.Hash}
-		if key.Scopes, err = scopes(k.Publish, k.Subscribe, k.Admin); err != nil {
-			return nil, err
-		}
-		options.Keys = append(options.Keys, key)
 	}
 	if c.JWT.isOn() {
 		key, err := c.JWT.readKey()
@@ -76,6 +68,21 @@ func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger) (*
 		}
 	}
 	return auth.New(options)
+}
+
+// withoutTokens is all of the configuration but what is said of tokens.
+func (c AuthConfig) withoutTokens() (options auth.Options, err error) {
+	if options.Anonymous, err = scopes(c.Anonymous.Publish, c.Anonymous.Subscribe, false); err != nil {
+		return options, err
+	}
+	for _, k := range c.APIKeys {
+		key := auth.Key{Name: k.Name, Hash: k.Hash}
+		if key.Scopes, err = scopes(k.Publish, k.Subscribe, k.Admin); err != nil {
+			return options, err
+		}
+		options.Keys = append(options.Keys, key)
+	}
+	return options, nil
 }
 
 func scopes(publish, subscribe []string, admin bool) (models.Scopes, error) {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -55,10 +56,18 @@ func differentKeys(prefix string, a, b reflect.Value) (keys []string) {
 	return keys
 }
 
+// reloaded is what a server runs with since it was last told to read its configuration.
+type reloaded struct {
+	config        Config
+	authenticator *auth.Authenticator
+	// stopKeys ends the refreshing of its keys for tokens.
+	stopKeys context.CancelFunc
+}
+
 // reloadWhen reads the configuration again whenever it is asked to, until ctx ends, and applies what can be. What is wrong
 // changes nothing.
 func (a *App) reloadWhen(ctx context.Context, asked <-chan os.Signal, load func() (Config, error)) {
-	current, stopKeys := a.config, a.stopKeys
+	current := reloaded{config: a.config, authenticator: a.authenticator, stopKeys: a.stopKeys}
 	for {
 		select {
 		case <-ctx.Done():
@@ -66,45 +75,69 @@ func (a *App) reloadWhen(ctx context.Context, asked <-chan os.Signal, load func(
 		case <-asked:
 		}
 		loaded, err := load()
+		if err == nil {
+			current, err = a.reload(ctx, current, loaded)
+		}
 		if err != nil {
 			a.logger.Error("configuration_not_reloaded", "error", err)
-			continue
 		}
-		next := current.with(loaded)
-		keys, stop := context.WithCancel(ctx)
-		if err := a.reload(keys, current, next, difference(next, loaded)); err != nil {
-			stop()
-			a.logger.Error("configuration_not_reloaded", "error", err)
-			continue
-		}
-		stopKeys()
-		current, stopKeys = next, stop
 	}
 }
 
-// reload goes on with another configuration, and says which keys wait for a restart. The refreshing of keys for tokens ends
-// with ctx.
-func (a *App) reload(ctx context.Context, current, next Config, waiting []string) error {
-	if err := errors.Join(next.validate()...); err != nil {
-		return err
+// reload goes on with what may change of another configuration, and says which keys wait for a restart. With an error it goes
+// on as it is.
+func (a *App) reload(ctx context.Context, current reloaded, loaded Config) (reloaded, error) {
+	next := reloaded{config: current.config.with(loaded), stopKeys: current.stopKeys}
+	err := errors.Join(next.config.validate()...)
+	if err == nil {
+		err = next.authenticate(ctx, current, a.logger)
 	}
-	authenticator, err := newAuthenticator(ctx, next.Auth, a.logger)
 	if err != nil {
-		return err
+		return current, err
 	}
 	if a.certificate != nil {
 		a.certificate.reload()
 	}
-	a.apply(settings(next, authenticator))
-	a.logger.Info("configuration_reloaded", "changed", difference(current, next), "needs_restart", waiting)
-	a.level.Set(logLevel(next.Log.Level))
-	for _, key := range current.Auth.APIKeys {
-		if !slices.ContainsFunc(next.Auth.APIKeys, func(k APIKeyConfig) bool { return reflect.DeepEqual(k, key) }) {
-			// Who still has a key comes back with it, and may do what it says now.
-			everything := models.Caller{Scopes: models.AllScopes()}
-			clients, _ := a.pubsub.DisconnectUser(ctx, everything, key.Name, models.CloseTokenExpired)
-			a.logger.Info("key_changed", "user", key.Name, "clients", clients)
+	a.apply(settings(next.config, next.authenticator))
+	a.logger.Info("configuration_reloaded",
+		"changed", difference(current.config, next.config), "needs_restart", difference(next.config, loaded))
+	a.level.Set(logLevel(next.config.Log.Level))
+	a.disconnectChanged(ctx, current.config.Auth.APIKeys, next.config.Auth.APIKeys)
+	return next, nil
+}
+
+// authenticate makes the authenticator. Keys that come from elsewhere are kept, unless it is another place, since they may
+// not be had at the moment. Others are read anew.
+func (r *reloaded) authenticate(ctx context.Context, before reloaded, logger *slog.Logger) error {
+	now, was := r.config.Auth, before.config.Auth
+	if now.JWT.JWKSURL != "" && reflect.DeepEqual(now.JWT, was.JWT) {
+		options, err := now.withoutTokens()
+		if err == nil {
+			options.TokensOf = before.authenticator
+			r.authenticator, err = auth.New(options)
 		}
+		return err
 	}
+	keys, stop := context.WithCancel(ctx)
+	var err error
+	if r.authenticator, err = newAuthenticator(keys, now, logger); err != nil {
+		stop()
+		return err
+	}
+	before.stopKeys()
+	r.stopKeys = stop
 	return nil
+}
+
+// disconnectChanged closes the connections of API keys that are not any more what they were. Who still has one comes
+// back with it, and may do what it says now.
+func (a *App) disconnectChanged(ctx context.Context, before, now []APIKeyConfig) {
+	everything := models.Caller{Scopes: models.AllScopes()}
+	for _, key := range before {
+		if slices.ContainsFunc(now, func(k APIKeyConfig) bool { return reflect.DeepEqual(k, key) }) {
+			continue
+		}
+		clients, unreachable := a.pubsub.DisconnectUser(ctx, everything, key.Name, models.CloseTokenExpired)
+		a.logger.Info("key_changed", "user", key.Name, "clients", clients, "unreachable", unreachable)
+	}
 }

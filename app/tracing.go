@@ -49,12 +49,16 @@ func newTracing(ctx context.Context, config TracingConfig, logger *slog.Logger) 
 	if config.Endpoint == "" {
 		return nil, nil //nolint:nilnil // none
 	}
-	exporter, err := otlptracehttp.New(ctx,
+	options := []otlptracehttp.Option{
 		otlptracehttp.WithEndpointURL(config.url()),
-		otlptracehttp.WithHeaders(config.headers()),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
 			Enabled: true, InitialInterval: exportRetry / 10, MaxInterval: exportRetry / 2, MaxElapsedTime: exportRetry,
-		}))
+		}),
+	}
+	if len(config.Headers) > 0 { // or those of OpenTelemetry's own variables would not count
+		options = append(options, otlptracehttp.WithHeaders(config.headers()))
+	}
+	exporter, err := otlptracehttp.New(ctx, options...)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
@@ -66,7 +70,7 @@ func newTracing(ctx context.Context, config TracingConfig, logger *slog.Logger) 
 		sdk.WithBatcher(reporting{exporter, t.failed}),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(config.SampleRatio))),
 		sdk.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", config.ServiceName), attribute.String("service.version", version()))),
+			attribute.String("service.name", config.ServiceName), attribute.String("service.version", thisBuild().Version))),
 	)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.failed))
 	return t, nil

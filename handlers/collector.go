@@ -4,7 +4,6 @@ import (
 	"context"
 	"regexp"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +33,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 
 // server tells what the server is, and how it is.
 func (c collector) server(to metricsTo, stats broker.Stats) {
-	to.gauge("build_info", "Which build this is. Always 1.", 1, "version", buildVersion(), "goversion", runtime.Version())
+	to.gauge("build_info", "Which build this is. Always 1.", 1, "version", c.Version, "goversion", runtime.Version())
 	to.gauge("engine_info", "Which engine keeps the log. Always 1.", 1, "engine", c.Engine)
 	to.gauge("engine_up", "Whether the log takes messages: 0 while it is away, and at the end of a shutdown.", oneIf(stats.Ready))
 	to.gauge("ready", "Whether the server wants traffic, as /readyz says: 0 also while it drains.", oneIf(c.Ready(context.Background()) == nil))
@@ -155,13 +154,6 @@ func oneIf(condition bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-func buildVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown)"
 }
 
 // metricsTo is where metrics go. Labels are pairs of name and value.

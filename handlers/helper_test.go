@@ -102,6 +102,7 @@ func start(t testing.TB, changes ...func(*setup)) *server {
 			PingInterval:  patience,
 		},
 		handlers: handlers.Options{
+			Version:       "v0.0.0",
 			Engine:        "memory",
 			Logger:        logger,
 			LogLevel:      new(slog.LevelVar),
@@ -359,6 +360,17 @@ func (c *rawConn) answer(t *testing.T, method string) answer {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// isAnswered tells whether a response has come.
+func (c *rawConn) isAnswered(t *testing.T) bool {
+	t.Helper()
+	err := c.SetReadDeadline(time.Now().Add(time.Millisecond)) // one that is over reads nothing
+	_, none := c.r.Peek(1)
+	if err = errors.Join(err, c.SetReadDeadline(time.Now().Add(patience))); err != nil {
+		t.Fatal(err)
+	}
+	return none == nil
 }
 
 // answers reads responses until the server closes the connection.

@@ -24,9 +24,9 @@ const maxHeaderSize = 16 << 10
 // Options configures the routes. Every field but Settings must be set.
 type Options struct {
 	PubSub *broker.PubSub
-	// Engine is what GET /metrics calls the engine.
-	Engine string
-	Logger *slog.Logger
+	// Version and Engine are what GET /metrics calls the build and the engine.
+	Version, Engine string
+	Logger          *slog.Logger
 	// LogLevel is the least that Logger logs.
 	LogLevel *slog.LevelVar
 	// Settings are those to begin with.

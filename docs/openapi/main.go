@@ -67,7 +67,7 @@ func convert(swagger []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = renameSchemas(text)
+	text = bytes.ReplaceAll(renameSchemas(text), []byte(`"`+firstJSON+`":`), []byte(`"application/json":`))
 	loaded, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
 		return nil, err

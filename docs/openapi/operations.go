@@ -17,6 +17,9 @@ import (
 //go:embed components.json
 var components string
 
+// firstJSON is application/json, and stands before all others: Swagger UI offers the first.
+const firstJSON = " application/json"
+
 // complete adds to the document what Swagger 2.0 has no words for.
 func complete(document *openapi3.T) error {
 	document.OpenAPI = "3.0.3"
@@ -81,6 +84,10 @@ func completeOperation(operation *openapi3.Operation, problems *problems, schema
 		if operation.Responses, err = patched(operation.Responses, patch); err != nil {
 			return err
 		}
+	}
+	if body := operation.RequestBody; body != nil && body.Value.Content["application/json"] != nil {
+		body.Value.Content[firstJSON] = body.Value.Content["application/json"]
+		delete(body.Value.Content, "application/json")
 	}
 	delete(operation.Extensions, "x-requestBody")
 	delete(operation.Extensions, "x-responses")

@@ -17,6 +17,9 @@ type Authenticator struct {
 type Options struct {
 	// Tokens is how tokens are verified, nil if none are taken.
 	Tokens *TokenOptions
+	// TokensOf, in place of Tokens, is whose tokens are taken: those of another Authenticator, with the keys that it knows
+	// and goes on asking for.
+	TokensOf *Authenticator
 	// Keys are the API keys.
 	Keys []Key
 	// Anonymous is what strangers may do.
@@ -31,6 +34,9 @@ func New(options Options) (*Authenticator, error) {
 		return nil, err
 	}
 	a := &Authenticator{keys: keys, anonymous: &options.Anonymous}
+	if options.TokensOf != nil {
+		a.tokens = options.TokensOf.tokens
+	}
 	if options.Tokens != nil {
 		if a.tokens, err = newVerifier(*options.Tokens); err != nil {
 			return nil, err
