@@ -69,24 +69,40 @@ func TestHistory(t *testing.T) {
 	checkPage(t, s.page("b", everything(), 1), "true", past[4].ID, past[0])
 }
 
-// TestHistoryOfLargeMessages: a page ends when it has grown large, and the next goes on.
+// TestHistoryOfLargeMessages: a page ends when it has grown large, and the next goes on. What a message carries beside its
+// data counts like these.
 func TestHistoryOfLargeMessages(t *testing.T) {
-	const count, size = 30, 120_000
-	s := start(t, defaults())
-	var past []models.Receipt
-	for range count {
-		past = append(past, s.publish("a", `"`+strings.Repeat("x", size)+`"`))
-	}
-	start := everything()
-	for seen := 0; seen < count; {
-		page := s.page("a", start, 100)
-		n := len(page.Messages)
-		if n == 0 || n*size > 3<<19 || n*size < 1<<20 && seen+n < count {
-			t.Fatalf("%d messages after %d of %d", n, seen, count)
-		}
-		checkPage(t, page, "true", past[seen+n-1].ID, past[seen:seen+n]...)
-		seen += n
-		start.All, start.Since = false, page.Next
+	text := func(size int) string { return `"` + strings.Repeat("x", size) + `"` }
+	for name, tt := range map[string]struct {
+		count, size int
+		draft       models.Draft
+	}{
+		"data":   {30, 120_000, models.Draft{Data: []byte(text(120_000))}},
+		"events": {600, 8000, models.Draft{Data: []byte("1"), Attributes: models.NewAttributes("", "", []byte(`{"id":`+text(8000)+`}`))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, defaults())
+			tt.draft.Topic = "a"
+			var past []models.Receipt
+			for range tt.count {
+				receipt, err := s.Publish(t.Context(), models.Caller{}, tt.draft)
+				if err != nil {
+					t.Fatal(err)
+				}
+				past = append(past, receipt)
+			}
+			start := everything()
+			for seen := 0; seen < tt.count; {
+				page := s.page("a", start, 1000)
+				n := len(page.Messages)
+				if n == 0 || n*tt.size > 3<<19 || n*tt.size < 1<<20 && seen+n < tt.count {
+					t.Fatalf("%d messages after %d of %d", n, seen, tt.count)
+				}
+				checkPage(t, page, "true", past[seen+n-1].ID, past[seen:seen+n]...)
+				seen += n
+				start.All, start.Since = false, page.Next
+			}
+		})
 	}
 }
 

@@ -121,6 +121,8 @@ func TestPublishEventsRefuses(t *testing.T) {
 	if messages := s.retained(t, ">"); len(messages) > 0 {
 		t.Errorf("%d messages were published", len(messages))
 	}
+	// The data may be as large as those of any message, whatever stands around them.
+	s.publish(t, "a", minimal+`,"data":"`+strings.Repeat("x", 98)+`"}`, "Content-Type", cloudEvent)
 }
 
 // TestPublishBatchOfEvents: each event is a message by itself, in order.

@@ -496,3 +496,64 @@ func TestForgedLiterals(t *testing.T) {
 	}
 	r.checkAll(want)
 }
+
+// TestForgedAttributes: nobody else changes what a message of ours carries, takes it away or adds to it, and has it still be of ours.
+func TestForgedAttributes(t *testing.T) {
+	r := startListening(t)
+	guest := connect(t, r.GuestURL())
+	heard, err := guest.SubscribeSync("fanfare.a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := guest.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const trace, other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	event := models.EventAttributes{"b": []byte("true")}
+	for name, value := range map[string]string{"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "datacontenttype": "text/plain"} {
+		event.Set(name, value)
+	}
+	text, err := event.Event()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Others have no such data: what has a name twice is no JSON to them. Without a name there is no Nats-Msg-Id, which were in the way.
+	draft := models.Draft{Topic: "a", Data: []byte(`{"a":1,"a":2}`), Attributes: models.NewAttributes(trace, "a=1", text)}
+	if _, err := r.Publish(t.Context(), draft); err != nil {
+		t.Fatal(err)
+	}
+	genuine, err := heard.NextMsg(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := []func(nats.Header){
+		func(nats.Header) {},
+		func(h nats.Header) { h.Set("traceparent", other) },
+		func(h nats.Header) { h.Del("traceparent") },
+		func(h nats.Header) { h.Set("tracestate", "a=2") },
+		func(h nats.Header) { h.Set("content-type", "text/html") },
+		func(h nats.Header) { h.Set("ce-type", "x") },
+		func(h nats.Header) { h.Set("ce-x", "x") },
+		func(h nats.Header) { h.Del("Fanfare-Literals") },
+		func(h nats.Header) {
+			for name := range h {
+				if strings.HasPrefix(name, "ce-") {
+					delete(h, name)
+				}
+			}
+		},
+	}
+	for _, change := range changes {
+		m := &nats.Msg{Subject: genuine.Subject, Data: slices.Clone(genuine.Data), Header: nats.Header{}}
+		for name, values := range genuine.Header {
+			m.Header[name] = slices.Clone(values)
+		}
+		change(m.Header)
+		send(t, guest, m)
+	}
+	for i, m := range r.sink.Await(1 + len(changes)) {
+		if isOurs := i < 2; (string(m.Data) == string(draft.Data)) != isOurs {
+			t.Errorf("message %d is %s %+v", i, m.Data, m.Attributes)
+		}
+	}
+}
