@@ -51,8 +51,8 @@ func seriesOf(t *testing.T, s *server) series {
 			delete(all, name)
 		}
 	}
-	for _, labels := range all { // Prometheus adds them
-		labels["job"], labels["instance"] = nil, nil
+	for _, labels := range all { // Prometheus adds them, the last two if there are more clusters than one
+		labels["job"], labels["instance"], labels["namespace"], labels["cluster"] = nil, nil, nil, nil
 	}
 	return all
 }
