@@ -84,13 +84,12 @@ func (a EventAttributes) Event() (jsontext.Value, error) {
 		}
 		event = append(event, ',')
 		event = append(event, `"`+name+`":`...)
-		event = append(event, value...)
+		if event = append(event, value...); len(event) >= MaxEventSize { // and a brace is to come
+			return nil, errEvent("the attributes have at most %d bytes, as JSON text", MaxEventSize)
+		}
 	}
 	event[0] = '{'
-	if event = append(event, '}'); len(event) > MaxEventSize {
-		return nil, errEvent("the attributes have at most %d bytes, as JSON text", MaxEventSize)
-	}
-	return fit(event), nil
+	return fit(append(event, '}')), nil
 }
 
 // checkEventAttribute gives the value as it is written, if it is a good one.

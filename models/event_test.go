@@ -32,6 +32,8 @@ func TestParseEvent(t *testing.T) {
 		"escapes":           {minimal + `,"x":"\u00fc\/"}`, minimal + `,"x":"ü/"}`, "null", ""},
 		"limits of numbers": {minimal + `,"a":-2147483648,"b":2147483647}`, minimal + `,"a":-2147483648,"b":2147483647}`, "null", ""},
 	}
+	largest := minimal + `,"x":"` + strings.Repeat("x", models.MaxEventSize-len(minimal)-len(`,"x":""}`)) + `"}`
+	tests["as much as may be"] = struct{ text, event, data, encoding string }{largest, largest, "null", ""}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			event, data, encoding, err := models.ParseEvent([]byte(tt.text))
@@ -79,7 +81,7 @@ func TestParseEventRefuses(t *testing.T) {
 		"both kinds of data":         {minimal + `,"data":1,"data_base64":"MQ=="}`, models.CodeInvalidRequest},
 		"base64 that is none":        {minimal + `,"data_base64":"MQ"}`, models.CodeInvalidRequest},
 		"base64 that is a number":    {minimal + `,"data_base64":1}`, models.CodeInvalidRequest},
-		"too much":                   {minimal + `,"x":"` + strings.Repeat("x", models.MaxEventSize) + `"}`, models.CodeInvalidRequest},
+		"one byte too much":          {minimal + `,"x":"` + strings.Repeat("x", models.MaxEventSize-len(minimal)-len(`,"x":""}`)+1) + `"}`, models.CodeInvalidRequest},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
