@@ -549,6 +549,8 @@ func TestConfigValues(t *testing.T) {
 		"endpoint, no URL":         {document: "tracing: {endpoint: 'localhost:4318'}", want: `tracing.endpoint: "": want a URL, such as http://localhost:4318`},
 		"endpoint, gRPC":           {document: "tracing: {endpoint: 'grpc://localhost:4317'}", want: `tracing.endpoint: "": want a URL, such as http://localhost:4318`},
 		"tracing header":           {document: "tracing: {headers: [secret]}", want: `tracing.headers: "": want a list of name=value`},
+		"tracing header, no name":  {document: "tracing: {headers: ['X Token=secret']}", want: `tracing.headers: "": want a list of name=value`},
+		"tracing header, 2 lines":  {document: `tracing: {headers: ["a=secret\nb: c"]}`, want: `tracing.headers: "": want a list of name=value`},
 		"sample ratio":             {document: "tracing: {sample_ratio: 1.5}", want: `tracing.sample_ratio: "1.5": want a number from 0 to 1`},
 		"no service name":          {document: "tracing: {service_name: ''}", want: `tracing.service_name: "": want a name`},
 		"level, debug":             {document: "log: {level: debug}"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -25,6 +26,8 @@ const (
 	lastExport = time.Second
 	// exportErrors is how often it is logged, at most, that spans cannot be exported.
 	exportErrors = time.Minute
+	// maxExportError is how much of such an error is logged, in bytes: it has what the collector answered.
+	maxExportError = 300
 )
 
 // tracing makes spans and sends them to a collector. Nil is none.
@@ -41,7 +44,7 @@ type tracing struct {
 }
 
 // newTracing gives nil if there is to be no tracing. What waits for a collector is bounded: 2,048 spans, the others are dropped.
-// OpenTelemetry reports its errors to the whole process: they go to the logger of the last one that was made.
+// OpenTelemetry reports what else is wrong to the whole process: that goes to the logger of the last one that was made.
 func newTracing(ctx context.Context, config TracingConfig, logger *slog.Logger) (*tracing, error) {
 	if config.Endpoint == "" {
 		return nil, nil //nolint:nilnil // none
@@ -59,18 +62,32 @@ func newTracing(ctx context.Context, config TracingConfig, logger *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
-	provider := sdk.NewTracerProvider(
-		sdk.WithBatcher(exporter),
+	t := &tracing{
+		exporter: exporter, logger: logger,
+		sometimes: rate.Sometimes{First: 1, Interval: exportErrors},
+	}
+	t.provider = sdk.NewTracerProvider(
+		sdk.WithBatcher(reporting{exporter, t.failed}),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(config.SampleRatio))),
 		sdk.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", config.ServiceName), attribute.String("service.version", thisBuild().Version))),
 	)
-	t := &tracing{
-		provider: provider, exporter: exporter, logger: logger,
-		sometimes: rate.Sometimes{First: 1, Interval: exportErrors},
-	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(t.failed))
 	return t, nil
+}
+
+// reporting is an exporter that tells what fails, and not the whole process.
+type reporting struct {
+	sdk.SpanExporter
+	failed func(error)
+}
+
+// ExportSpans implements sdk.SpanExporter.
+func (r reporting) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	if err := r.SpanExporter.ExportSpans(ctx, spans); err != nil {
+		r.failed(err)
+	}
+	return nil
 }
 
 // failed logs what OpenTelemetry has to say, now and then.
@@ -78,7 +95,8 @@ func (t *tracing) failed(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.closed {
-		t.sometimes.Do(func() { t.logger.Warn("traces_not_exported", "error", err) })
+		text := err.Error()
+		t.sometimes.Do(func() { t.logger.Warn("traces_not_exported", "error", text[:min(len(text), maxExportError)]) })
 	}
 }
 
@@ -132,7 +150,8 @@ func (v *validator) tracing(c TracingConfig) {
 		v.want("tracing.endpoint", "", "a URL, such as http://localhost:4318")
 	}
 	for _, header := range c.Headers {
-		if name, _, found := strings.Cut(header, "="); !found || strings.TrimSpace(name) == "" {
+		name, value, found := strings.Cut(header, "=")
+		if !found || !isHeaderName(strings.TrimSpace(name)) || strings.ContainsFunc(value, unicode.IsControl) {
 			v.want("tracing.headers", "", "a list of name=value")
 		}
 	}
@@ -142,4 +161,11 @@ func (v *validator) tracing(c TracingConfig) {
 	if c.ServiceName == "" {
 		v.want("tracing.service_name", c.ServiceName, "a name")
 	}
+}
+
+// isHeaderName tells whether a text is the name of a header (RFC 9110, section 5.1).
+func isHeaderName(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	})
 }

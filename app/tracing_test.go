@@ -226,3 +226,21 @@ func TestCollectorAway(t *testing.T) {
 		})
 	}
 }
+
+// TestCollectorsWords: of what a collector answers that takes nothing, the log has the beginning.
+func TestCollectorsWords(t *testing.T) {
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, strings.Repeat("sorry ", 10_000), http.StatusBadRequest)
+	}))
+	t.Cleanup(collector.Close)
+	s := startServer(t, func(config *app.Config) { config.Tracing.Endpoint = collector.URL })
+	s.post("/topics/a/publish", "1", "")
+	s.stop()
+	if err := <-s.stopped; err != nil {
+		t.Fatal(err)
+	}
+	lines := s.log.having("400 Bad Request (body: sorry")
+	if len(lines) != 1 || len(lines[0]) > 1000 {
+		t.Errorf("logged %.2000q", lines)
+	}
+}

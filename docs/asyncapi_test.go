@@ -229,3 +229,47 @@ func TestRequestSchemas(t *testing.T) {
 		t.Errorf("fields (-models +document):\n%s", diff)
 	}
 }
+
+// What a connection asks for is in both documents: the parameters of AsyncAPI's bindings are those of OpenAPI.
+func TestAsyncAPIParameters(t *testing.T) {
+	type binding struct {
+		Query struct {
+			Properties map[string]any `json:"properties"`
+		} `json:"query"`
+	}
+	var document struct {
+		Channels map[string]struct {
+			Bindings map[string]binding `json:"bindings"`
+		} `json:"channels"`
+		Operations map[string]struct {
+			Bindings map[string]binding `json:"bindings"`
+		} `json:"operations"`
+	}
+	if err := json.Unmarshal([]byte(docs.AsyncAPI()), &document); err != nil {
+		t.Fatal(err)
+	}
+	var openAPI struct {
+		Paths map[string]struct {
+			Get struct {
+				Parameters []struct{ In, Name string } `json:"parameters"`
+			} `json:"get"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal([]byte(docs.OpenAPI()), &openAPI); err != nil {
+		t.Fatal(err)
+	}
+	for path, binding := range map[string]binding{
+		"/ws": document.Channels["ws"].Bindings["ws"], "/events": document.Operations["stream"].Bindings["http"],
+	} {
+		want := []string{"access_token"} // which all routes of OpenAPI take, as a security scheme or as a parameter
+		for _, p := range openAPI.Paths[path].Get.Parameters {
+			if p.In == "query" && p.Name != "access_token" {
+				want = append(want, p.Name)
+			}
+		}
+		slices.Sort(want)
+		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(binding.Query.Properties))); diff != "" || len(want) == 1 {
+			t.Errorf("%s (-OpenAPI +AsyncAPI):\n%s", path, diff)
+		}
+	}
+}

@@ -899,6 +899,19 @@ const docTemplate = `{
                         "schema": {
                             "$ref": "#/definitions/handlers.batch"
                         }
+                    },
+                    {
+                        "type": "string",
+                        "example": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                        "description": "a Trace Context (W3C), for the messages that have none of their own",
+                        "name": "traceparent",
+                        "in": "header"
+                    },
+                    {
+                        "type": "string",
+                        "description": "what belongs to it",
+                        "name": "tracestate",
+                        "in": "header"
                     }
                 ],
                 "responses": {

@@ -51,7 +51,9 @@ type batchResult struct {
 //	@Tags			topics
 //	@Accept			json
 //	@Produce		json
-//	@Param			batch	body		batch	true	"the messages, at most 8 MiB"
+//	@Param			batch		body		batch	true	"the messages, at most 8 MiB"
+//	@Param			traceparent	header		string	false	"a Trace Context (W3C), for the messages that have none of their own"	example(00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01)
+//	@Param			tracestate	header		string	false	"what belongs to it"
 //	@Success		200		{object}	object			"a receipt or a problem for each message"
 //	@Failure		400		{object}	models.Problem	"invalid_json, invalid_request: of the batch itself"
 //	@Failure		401		{object}	models.Problem	"unauthorized"

@@ -44,7 +44,8 @@ func eventModeOf(c *fiber.Ctx) (eventMode, error) {
 			return eventNone, models.Errorf(models.CodeUnsupportedEncoding, "CloudEvents must come as %s, %s or in binary mode", mimeCloudEvent, mimeCloudEvents)
 		}
 	}
-	if c.Get("ce-specversion") != "" {
+	// Who has forgotten the version is told, and does not lose the other attributes.
+	if c.Get("ce-specversion") != "" || c.Get("ce-type") != "" {
 		return eventBinary, nil
 	}
 	return eventNone, nil

@@ -99,6 +99,8 @@ func TestPublishEventsRefuses(t *testing.T) {
 		"large data":          {[]string{"Content-Type", cloudEvent}, minimal + `,"data":"` + strings.Repeat("x", 100) + `"}`, http.StatusRequestEntityTooLarge, models.CodePayloadTooLarge},
 		"a large body":        {[]string{"Content-Type", cloudEvent}, minimal + strings.Repeat(" ", 100+models.MaxEventSize) + `}`, http.StatusRequestEntityTooLarge, models.CodePayloadTooLarge},
 		"no id":               {[]string{"ce-specversion", "1.0", "ce-source", "/s", "ce-type", "t"}, `1`, http.StatusBadRequest, models.CodeInvalidRequest},
+		"no version":          {[]string{"ce-id", "1", "ce-source", "/s", "ce-type", "t"}, `1`, http.StatusBadRequest, models.CodeInvalidRequest},
+		"an empty version":    {[]string{"ce-specversion", "", "ce-id", "1", "ce-source", "/s", "ce-type", "t"}, `1`, http.StatusBadRequest, models.CodeInvalidRequest},
 		"another version":     {[]string{"ce-specversion", "0.3", "ce-id", "1", "ce-source", "/s", "ce-type", "t"}, `1`, http.StatusBadRequest, models.CodeInvalidRequest},
 		"declared twice":      {with("ce-datacontenttype", "text/plain"), `1`, http.StatusBadRequest, models.CodeInvalidRequest},
 		"a header twice":      {with("ce-id", "2"), `1`, http.StatusBadRequest, models.CodeInvalidRequest},

@@ -28,7 +28,7 @@ import (
 type contract struct {
 	document *openapi3.T
 	router   routers.Router
-	// mu guards seen: a status of an operation, or a code of such a status, each as in promises.
+	// mu guards seen: a parameter or a status of an operation, or a code of such a status, each as in promises.
 	mu   sync.Mutex
 	seen map[string]bool
 }
@@ -85,6 +85,9 @@ func (c *contract) check(request *http.Request, body string, isValid bool, a ans
 		if err := openapi3filter.ValidateRequest(context.Background(), input); err != nil {
 			return fmt.Errorf("the request: %w", err)
 		}
+		if err := c.checkParameters(route.Operation, request); err != nil {
+			return err
+		}
 	}
 	status, response := documented(route.Operation, a.status)
 	if response == nil {
@@ -100,6 +103,29 @@ func (c *contract) check(request *http.Request, body string, isValid bool, a ans
 		c.checkKnownHeaders(response, a.header),
 		c.note(route.Operation.OperationID+" "+status, response, a),
 	)
+}
+
+// checkParameters wants every parameter of a query to be documented, and remembers it and the headers that are.
+func (c *contract) checkParameters(operation *openapi3.Operation, request *http.Request) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range request.URL.Query() {
+		parameter := operation.Parameters.GetByInAndName(openapi3.ParameterInQuery, name)
+		if parameter == nil {
+			return fmt.Errorf("the parameter %s is not documented", name)
+		}
+		c.seen[promiseOf(operation, parameter)] = true
+	}
+	for _, p := range operation.Parameters {
+		if p.Value.In == openapi3.ParameterInHeader && request.Header.Get(p.Value.Name) != "" {
+			c.seen[promiseOf(operation, p.Value)] = true
+		}
+	}
+	return nil
+}
+
+func promiseOf(operation *openapi3.Operation, p *openapi3.Parameter) string {
+	return operation.OperationID + " with the " + p.In + " parameter " + p.Name
 }
 
 // documented gives the response for a status, and what stands for that in the document, if anything does.
@@ -156,12 +182,17 @@ func (c *contract) note(name string, response *openapi3.Response, a answer) erro
 	return nil
 }
 
-// promises is all that can be seen: each status of each operation, and each code of such a status. What holds
+// promises is all that can be seen: each parameter, other than those of paths, and each status of each operation, and each code of such a status. What holds
 // for all operations is there once.
 func (c *contract) promises() []string {
 	all := make(map[string]bool)
 	for _, item := range c.document.Paths.Map() {
 		for _, operation := range item.Operations() {
+			for _, p := range operation.Parameters {
+				if p.Value.In != openapi3.ParameterInPath {
+					all[promiseOf(operation, p.Value)] = true
+				}
+			}
 			for status, response := range operation.Responses.Map() {
 				name := operation.OperationID + " " + status
 				all[name] = true

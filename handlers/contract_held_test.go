@@ -67,6 +67,20 @@ func TestContractIsHeld(t *testing.T) {
 			},
 			`response header "X-Color" missing`,
 		},
+		"a parameter is not documented": {
+			func(d tree) {
+				operation := at(d, "paths", "/topics/{name}/messages", "get")
+				operation["parameters"] = slices.DeleteFunc(operation["parameters"].([]any), func(p any) bool { return p.(tree)["name"] == "last" })
+			},
+			"the parameter last is not documented",
+		},
+		"a parameter is never used": {
+			func(d tree) {
+				operation := at(d, "paths", path, "post")
+				operation["parameters"] = append(operation["parameters"].([]any), tree{"name": "color", "in": "query", "schema": tree{"type": "string"}})
+			},
+			"never seen: publish with the query parameter color",
+		},
 		"another content type": {
 			func(d tree) {
 				content := at(responses(d), "200", "content")
@@ -130,6 +144,7 @@ func findings(t *testing.T, s *server, change func(tree)) (findings []string) {
 	for _, e := range []exchange{
 		{"POST", "/topics/a/publish", "1", []string{"Content-Type", "application/json", "Idempotency-Key", "k"}, 200, ""},
 		{"POST", "/topics/a/publish", "2", []string{"Content-Type", "application/json", "Idempotency-Key", "k"}, 409, models.CodeConflict},
+		{"GET", "/topics/a/messages?last=1", "", nil, 200, ""},
 	} {
 		a := s.do(t, e.method, e.path, e.body, e.headers...)
 		if err := c.check(e.request(t, s), e.body, true, a); err != nil {

@@ -77,14 +77,24 @@ func (c *contract) hold(t *testing.T, s *server, e exchange, a answer) {
 func (c *contract) tryStreams(t *testing.T) {
 	s := start(t)
 	c.try(t, s, connecting())
+	connected := connecting()
+	connected.path += "?format=cloudevents&access_token=any"
+	c.try(t, s, connected)
 	for _, kind := range []string{"text/event-stream", "application/x-ndjson"} {
-		e := listening().and("Accept", kind)
-		l := s.listen(t, "topic=news.*&topic=a", e.headers...)
-		line, _ := l.line()
-		if got := l.header.Get("Content-Type"); got != kind {
-			t.Errorf("content type %q", got)
+		for query, headers := range map[string][]string{
+			"topic=news.*&topic=a":              nil,
+			"topic=a&since=all&overflow=latest": nil,
+			"topic=a&last=1&format=cloudevents": nil,
+			"topic=a":                           {"Last-Event-ID", "all"},
+		} {
+			e := exchange{"GET", "/events?" + query, "", append(headers, "Accept", kind), http.StatusOK, ""}
+			l := s.listen(t, query, e.headers...)
+			line, _ := l.line()
+			if got := l.header.Get("Content-Type"); got != kind {
+				t.Errorf("content type %q", got)
+			}
+			c.hold(t, s, e, answer{status: http.StatusOK, header: l.header, body: line})
 		}
-		c.hold(t, s, e, answer{status: http.StatusOK, header: l.header, body: line})
 	}
 }
 

@@ -54,6 +54,9 @@ func (e exchange) raw(s *server) string {
 	return text + "\r\n"
 }
 
+// firstClient is before the ids of all clients.
+const firstClient = "00000000-0000-0000-0000-000000000000"
+
 // anyClient is the id of no client.
 const anyClient = "019ab5c2-7d1e-7c3b-9a51-2f4f6f1c9a10"
 
@@ -65,10 +68,10 @@ func forScopes(client string) []exchange {
 		{"POST", "/topics/news.eu/publish", `{"text":"hello"}`, asJSON, 200, ""},
 		{"POST", "/publish", `{"messages":[{"topic":"news.eu","data":1,"key":"k"},{"topic":"..","data":2}]}`, asJSON, 200, ""},
 		{"GET", "/topics/news.eu/messages?since=all&limit=2", "", nil, 200, ""},
-		{"GET", "/topics/news.eu/clients?limit=1", "", nil, 200, ""},
-		{"GET", "/topics?pattern=news.*", "", nil, 200, ""},
+		{"GET", "/topics/news.eu/clients?limit=1&after=" + firstClient, "", nil, 200, ""},
+		{"GET", "/topics?pattern=news.*&after=a", "", nil, 200, ""},
 		{"GET", "/topics/news.eu", "", nil, 200, ""},
-		{"GET", "/clients?topic=news.eu", "", nil, 200, ""},
+		{"GET", "/clients?topic=news.eu&user=ada&after=" + firstClient, "", nil, 200, ""},
 		{"GET", "/clients/" + client, "", nil, 200, ""},
 		{"DELETE", "/clients/" + client, "", nil, 204, ""},
 		{"DELETE", "/clients?user=ada", "", nil, 200, ""},
@@ -104,14 +107,14 @@ func exchanges() []exchange {
 		return exchange{method, path, body, headers, 400, code}
 	}
 	return []exchange{
-		{"POST", publish, "hello", asText, 200, ""},
+		{"POST", publish, "hello", append([]string{"traceparent", traceParent, "tracestate", "a=1"}, asText...), 200, ""},
 		{"POST", publish, "\x00\xff", []string{"Content-Type", "application/octet-stream"}, 200, ""},
 		{"GET", "/topics/a/messages?last=2", "", nil, 200, ""},
 		{"POST", publish, event, []string{"Content-Type", cloudEvent}, 200, ""},
 		{"POST", publish, "1", []string{"Content-Type", "text/plain", "ce-specversion", "1.0", "ce-id", "1", "ce-source", "/s", "ce-type", "t"}, 200, ""},
 		bad("POST", publish, "{}", []string{"Content-Type", cloudEvent}, models.CodeInvalidRequest),
 		{"POST", publish, "[" + event + "," + event + "]", []string{"Content-Type", cloudEvents}, 200, ""},
-		{"POST", "/publish", batchOf(`{"topic":"a","data":1,"traceparent":"` + traceParent + `","event":` + minimal + `}}`), asJSON, 200, ""},
+		{"POST", "/publish", batchOf(`{"topic":"a","data":1,"traceparent":"` + traceParent + `","event":` + minimal + `}}`), append([]string{"traceparent", traceParent, "tracestate", "a=1"}, asJSON...), 200, ""},
 		{"GET", "/topics/a/messages?last=10", "", nil, 200, ""},
 		{"GET", "/topics/a/messages?last=10&format=cloudevents", "", nil, 200, ""},
 		bad("POST", "/topics/a..b/publish", "1", asJSON, models.CodeInvalidTopic),

@@ -2,6 +2,7 @@ package models
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,10 +19,10 @@ type Attributes struct {
 	Event jsontext.Value `json:"event,omitzero" swaggertype:"object"`
 }
 
-// NewAttributes gives the attributes of a message with an event that EventAttributes.Event has made, or none, which was published with those two headers
-// of a Trace Context, or nil if it has none. A Trace Context that is not valid counts as absent (W3C Trace
-// Context, section 3.2.2.3). Without one it is that of the event, if it has one (CloudEvents, distributed
-// tracing extension).
+// NewAttributes gives the attributes of a message that was published with those two headers of a Trace Context and
+// an event that EventAttributes.Event has made, or none; nil if it has nothing of the sort. A Trace Context that is not
+// valid counts as absent (W3C Trace Context, section 3.2.2.3). Without one it is that of the event, if it has one (CloudEvents,
+// distributed tracing extension). White space around a header is none of it, and NATS would take it away.
 func NewAttributes(traceParent, traceState string, event jsontext.Value) *Attributes {
 	if !isTraceParent(traceParent) {
 		if traceParent, traceState = "", ""; hasTrace(event) {
@@ -31,7 +32,7 @@ func NewAttributes(traceParent, traceState string, event jsontext.Value) *Attrib
 	if traceParent == "" && event == nil {
 		return nil
 	}
-	if !isTraceState(traceState) {
+	if traceState = strings.Trim(traceState, " \t"); !isTraceState(traceState) {
 		traceState = ""
 	}
 	return &Attributes{TraceParent: traceParent, TraceState: traceState, Event: event}

@@ -44,7 +44,7 @@ const (
 // eventVersion is the version of CloudEvents that is spoken, the only one.
 const eventVersion = "1.0"
 
-// noData is the data of an event that has none.
+// noData is the data of an event that has none, and the value of an attribute that is not set.
 const noData = "null"
 
 // EventAttributes are the context attributes of a CloudEvent (https://cloudevents.io, version 1.0), each as
@@ -72,7 +72,7 @@ func (a EventAttributes) Event() (jsontext.Value, error) {
 	names := []string{eventSpecVersion, eventID, eventSource, eventType}
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		if !slices.Contains(names, name) && !slices.Contains([]string{eventOwnID, eventOwnTopic, eventOwnFrom}, name) &&
-			a[name].Kind() != jsontext.KindNull {
+			string(a[name]) != noData {
 			names = append(names, name)
 		}
 	}
@@ -113,7 +113,8 @@ func checkEventAttribute(name string, value jsontext.Value) (jsontext.Value, err
 			return nil, errEvent("dataschema must be an absolute URI")
 		}
 	case eventTime:
-		if _, err := time.Parse(time.RFC3339, text); err != nil {
+		// Parse takes a comma for the point, too, and an hour of one digit.
+		if _, err := time.Parse(time.RFC3339, text); err != nil || text[len("2006-01-02T15")] != ':' || strings.Contains(text, ",") {
 			return nil, errEvent("time must be a timestamp of RFC 3339")
 		}
 	case eventDataContentType:
@@ -127,8 +128,10 @@ func checkEventAttribute(name string, value jsontext.Value) (jsontext.Value, err
 			return nil, errEvent("attribute %q has a control character", shown(name))
 		}
 		return appendString(nil, text), nil
-	case jsontext.KindTrue, jsontext.KindFalse:
-		return value, nil
+	case jsontext.KindTrue, jsontext.KindFalse: // as its first letter says; it need not be JSON
+		if text := string(value); text == "true" || text == "false" {
+			return value, nil
+		}
 	case jsontext.KindNumber:
 		if n, err := strconv.ParseInt(string(value), 10, 32); err == nil {
 			return strconv.AppendInt(nil, n, 10), nil

@@ -64,6 +64,8 @@ func TestParseEventRefuses(t *testing.T) {
 		"no type":                    {`{"specversion":"1.0","id":"1","source":"/s"}`, models.CodeInvalidRequest},
 		"an empty subject":           {minimal + `,"subject":""}`, models.CodeInvalidRequest},
 		"a time that is none":        {minimal + `,"time":"today"}`, models.CodeInvalidRequest},
+		"a time with a comma":        {minimal + `,"time":"2026-11-23T17:45:01,5Z"}`, models.CodeInvalidRequest},
+		"a time with a short hour":   {minimal + `,"time":"2026-11-23T7:45:01Z"}`, models.CodeInvalidRequest},
 		"a relative schema":          {minimal + `,"dataschema":"/s"}`, models.CodeInvalidRequest},
 		"a content type of spaces":   {minimal + `,"datacontenttype":" text/plain"}`, models.CodeInvalidRequest},
 		"a content type of nothing":  {minimal + `,"datacontenttype":""}`, models.CodeInvalidRequest},

@@ -30,7 +30,7 @@ func isTraceParent(text string) bool {
 	case version == "00":
 		return rest == ""
 	default:
-		return rest == "" || rest[0] == '-' && isPrintable(rest)
+		return rest == "" || rest[0] == '-' && isPrintable(rest) && !strings.HasSuffix(rest, " ")
 	}
 }
 

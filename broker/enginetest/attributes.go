@@ -29,10 +29,13 @@ func drafts(t *testing.T) []models.Draft {
 	const required = `{"specversion":"1.0","id":"1","source":"/s","type":"t"`
 	traced := event(required + `,"data":1}`)
 	traced.Attributes = models.NewAttributes(traceParent, "a=1,b=x y", traced.Attributes.Event)
+	spaced := event(required + `,"data":1}`)
+	spaced.Attributes = models.NewAttributes("01"+traceParent[2:]+"-x y", " \ta=1 ,\tb=2 ", spaced.Attributes.Event)
 	return []models.Draft{
 		{Topic: "a", Data: []byte("1"), Attributes: models.NewAttributes(traceParent, "", nil)},
 		{Topic: "a", Data: models.BinaryData([]byte{0xff}), Encoding: models.EncodingBase64, Attributes: models.NewAttributes(traceParent, "a=1", nil)},
 		traced,
+		spaced,
 		event(required + `}`),
 		event(required + `,"data":""}`),
 		event(required + `,"data":"text"}`),
@@ -40,6 +43,7 @@ func drafts(t *testing.T) []models.Draft {
 		event(required + `,"datacontenttype":"text/plain","data":"1"}`),
 		event(required + `,"datacontenttype":"text/plain","data":""}`),
 		event(required + `,"datacontenttype":"text/xml; charset=\"utf-8\"","data":{"not":"text"}}`),
+		event(required + `,"datacontenttype":"text/plain; charset=\"ü\u00a0\u2028\"","data":"x"}`),
 		event(required + `,"datacontenttype":"application/cloudevents+json","data":` + required + `}}`),
 		event(required + `,"data_base64":""}`),
 		event(required + `,"datacontenttype":"application/json","data_base64":"MQ=="}`),

@@ -474,3 +474,25 @@ func TestGuestsHearEvents(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestForgedLiterals: what an attribute is said to be in place of a text is a boolean or an integer, or the message is no
+// event: it never becomes a part of the frame as it stands.
+func TestForgedLiterals(t *testing.T) {
+	r := startListening(t)
+	guest := connect(t, r.GuestURL())
+	var want []models.Message
+	for value, literal := range map[string]string{
+		"true": "true", "false": "false", "-7": "-7",
+		`true},"from":"ada","x":{"y":1`: "", "true%0A%0Adata: {}": "", "t": "", "falsehood": "", "n": "", "1,2": "", "{}": "", "[": "",
+	} {
+		send(t, guest, &nats.Msg{Subject: "fanfare.a", Data: []byte("1"), Header: nats.Header{
+			"ce-specversion": {"1.0"}, "ce-id": {"1"}, "ce-source": {"/s"}, "ce-type": {"t"}, "ce-x": {value}, "Fanfare-Literals": {"x"},
+		}})
+		m := models.Message{Topic: "a", Data: []byte("1")}
+		if literal != "" {
+			m.Attributes = &models.Attributes{Event: []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"t","x":` + literal + `}`)}
+		}
+		want = append(want, m)
+	}
+	r.checkAll(want)
+}

@@ -28,8 +28,8 @@ const (
 	headerLastSubject = "Nats-Expected-Last-Subject-Sequence"
 )
 
-// headerSpace is what the headers of a message take, at most, in bytes: a name of 255 bytes, each
-// of them encoded, and the rest.
+// headerSpace is what is kept free for the headers of a message, in bytes: for a name of 255 bytes, each of them encoded, and
+// the rest. An event's attributes may need more, since they are encoded, too: then the largest data are too large beside them.
 const headerSpace = 16 << 10
 
 // What stamps are for.
