@@ -14,6 +14,7 @@ import (
 
 	"fanfare/broker"
 	"fanfare/handlers"
+	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
 )
@@ -39,8 +40,9 @@ type App struct {
 	server   *fiber.App
 	conns    *httpConns
 	tracing  *tracing
-	// stopKeys ends the refreshing of the keys for tokens.
-	stopKeys context.CancelFunc
+	// authenticator is the first, nil without authentication; stopKeys ends the refreshing of its keys for tokens.
+	authenticator *auth.Authenticator
+	stopKeys      context.CancelFunc
 	// certificate is what the server shows, nil without TLS.
 	certificate *certificate
 	// apply changes the settings of the routes.
@@ -76,7 +78,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 			stopKeys()
 		}
 	}()
-	authenticator, err := newAuthenticator(keys, config.Auth, logger)
+	a.authenticator, err = newAuthenticator(keys, config.Auth, logger, nil)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -122,7 +124,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 		Engine:        config.Engine,
 		Logger:        logger,
 		LogLevel:      &a.level,
-		Settings:      settings(config, authenticator),
+		Settings:      settings(config, a.authenticator),
 		AuthTimeout:   authTimeout,
 		Ready:         a.ready,
 		MessageSize:   messageSize,

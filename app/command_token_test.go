@@ -114,7 +114,7 @@ func TestTokenRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			server, err := newAuthenticator(t.Context(), cfg.Auth, nil)
+			server, err := newAuthenticator(t.Context(), cfg.Auth, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -42,12 +42,12 @@ func (c JWTConfig) readKey() ([]byte, error) {
 }
 
 // newAuthenticator makes that of the configuration, nil if it has none. The refreshing of a JWKS
-// ends with ctx.
-func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger) (*auth.Authenticator, error) {
+// ends with ctx. With an authenticator that was before, its keys for tokens are used on.
+func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger, before *auth.Authenticator) (*auth.Authenticator, error) {
 	if !c.isOn() {
 		return nil, nil //nolint:nilnil // no authentication
 	}
-	var options auth.Options
+	options := auth.Options{TokensOf: before}
 	var err error
 	if options.Anonymous, err = scopes(c.Anonymous.Publish, c.Anonymous.Subscribe, false); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger) (*
 		}
 		options.Keys = append(options.Keys, key)
 	}
-	if c.JWT.isOn() {
+	if c.JWT.isOn() && before == nil {
 		key, err := c.JWT.readKey()
 		if err != nil {
 			return nil, err

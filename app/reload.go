@@ -55,10 +55,18 @@ func differentKeys(prefix string, a, b reflect.Value) (keys []string) {
 	return keys
 }
 
+// inForce is what a server goes by that may change while it runs.
+type inForce struct {
+	config        Config
+	authenticator *auth.Authenticator
+	// stopKeys ends the refreshing of the authenticator's keys for tokens.
+	stopKeys context.CancelFunc
+}
+
 // reloadWhen reads the configuration again whenever it is asked to, until ctx ends, and applies what can be. What is wrong
 // changes nothing.
 func (a *App) reloadWhen(ctx context.Context, asked <-chan os.Signal, load func() (Config, error)) {
-	current, stopKeys := a.config, a.stopKeys
+	current := inForce{a.config, a.authenticator, a.stopKeys}
 	for {
 		select {
 		case <-ctx.Done():
@@ -66,45 +74,65 @@ func (a *App) reloadWhen(ctx context.Context, asked <-chan os.Signal, load func(
 		case <-asked:
 		}
 		loaded, err := load()
+		if err == nil {
+			current, err = a.reload(ctx, current, loaded)
+		}
 		if err != nil {
 			a.logger.Error("configuration_not_reloaded", "error", err)
-			continue
 		}
-		next := current.with(loaded)
-		keys, stop := context.WithCancel(ctx)
-		if err := a.reload(keys, current, next, difference(next, loaded)); err != nil {
-			stop()
-			a.logger.Error("configuration_not_reloaded", "error", err)
-			continue
-		}
-		stopKeys()
-		current, stopKeys = next, stop
 	}
 }
 
-// reload goes on with another configuration, and says which keys wait for a restart. The refreshing of keys for tokens ends
-// with ctx.
-func (a *App) reload(ctx context.Context, current, next Config, waiting []string) error {
-	if err := errors.Join(next.validate()...); err != nil {
-		return err
+// reload goes on with what may change of another configuration, and says which keys wait for a restart. With an error
+// nothing has changed. The refreshing of keys for tokens ends with ctx.
+func (a *App) reload(ctx context.Context, current inForce, loaded Config) (inForce, error) {
+	next := inForce{config: current.config.with(loaded)}
+	if err := errors.Join(next.config.validate()...); err != nil {
+		return current, err
 	}
-	authenticator, err := newAuthenticator(ctx, next.Auth, a.logger)
+	var err error
+	if jwt := next.config.Auth.JWT; jwt.JWKSURL != "" && reflect.DeepEqual(jwt, current.config.Auth.JWT) {
+		// A provider that is away just now must not cost the keys that there are.
+		next.stopKeys = current.stopKeys
+		next.authenticator, err = newAuthenticator(ctx, next.config.Auth, a.logger, current.authenticator)
+	} else {
+		var keys context.Context
+		keys, next.stopKeys = context.WithCancel(ctx)
+		if next.authenticator, err = newAuthenticator(keys, next.config.Auth, a.logger, nil); err == nil {
+			current.stopKeys()
+		} else {
+			next.stopKeys()
+		}
+	}
 	if err != nil {
-		return err
+		return current, err
 	}
 	if a.certificate != nil {
 		a.certificate.reload()
 	}
-	a.apply(settings(next, authenticator))
-	a.logger.Info("configuration_reloaded", "changed", difference(current, next), "needs_restart", waiting)
-	a.level.Set(logLevel(next.Log.Level))
-	for _, key := range current.Auth.APIKeys {
-		if !slices.ContainsFunc(next.Auth.APIKeys, func(k APIKeyConfig) bool { return reflect.DeepEqual(k, key) }) {
-			// Who still has a key comes back with it, and may do what it says now.
-			everything := models.Caller{Scopes: models.AllScopes()}
-			clients, _ := a.pubsub.DisconnectUser(ctx, everything, key.Name, models.CloseTokenExpired)
-			a.logger.Info("key_changed", "user", key.Name, "clients", clients)
+	a.apply(settings(next.config, next.authenticator))
+	a.level.Set(logLevel(next.config.Log.Level))
+	// Who still has a credential comes back with it, and may do what it says now.
+	disconnected := a.pubsub.DisconnectWhere(losers(current.config.Auth, next.config.Auth), models.CloseTokenExpired)
+	a.logger.Info("configuration_reloaded", "changed", difference(current.config, next.config),
+		"needs_restart", difference(next.config, loaded), "disconnected", disconnected)
+	return next, nil
+}
+
+// losers tells of whoever is connected whether another configuration may have taken something from him. Whoever has come with
+// a token goes on until that expires.
+func losers(before, after AuthConfig) func(models.Caller) bool {
+	strangers := !reflect.DeepEqual(before.Anonymous, after.Anonymous)
+	users := make(map[string]bool)
+	for _, key := range before.APIKeys {
+		if !slices.ContainsFunc(after.APIKeys, func(k APIKeyConfig) bool { return reflect.DeepEqual(k, key) }) {
+			users[key.Name] = true
 		}
 	}
-	return nil
+	return func(by models.Caller) bool {
+		if by.User == "" {
+			return strangers
+		}
+		return users[by.User]
+	}
 }

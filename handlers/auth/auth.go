@@ -17,6 +17,8 @@ type Authenticator struct {
 type Options struct {
 	// Tokens is how tokens are verified, nil if none are taken.
 	Tokens *TokenOptions
+	// TokensOf, in place of Tokens, is another Authenticator: tokens are verified as there, with the keys that it has by now.
+	TokensOf *Authenticator
 	// Keys are the API keys.
 	Keys []Key
 	// Anonymous is what strangers may do.
@@ -31,6 +33,9 @@ func New(options Options) (*Authenticator, error) {
 		return nil, err
 	}
 	a := &Authenticator{keys: keys, anonymous: &options.Anonymous}
+	if options.TokensOf != nil {
+		a.tokens = options.TokensOf.tokens
+	}
 	if options.Tokens != nil {
 		if a.tokens, err = newVerifier(*options.Tokens); err != nil {
 			return nil, err
