@@ -40,7 +40,7 @@ type App struct {
 	server   *fiber.App
 	conns    *httpConns
 	tracing  *tracing
-	// authenticator is the first, nil without authentication; stopKeys ends the refreshing of its keys for tokens.
+	// authenticator is the one to begin with, and stopKeys ends the refreshing of its keys for tokens.
 	authenticator *auth.Authenticator
 	stopKeys      context.CancelFunc
 	// certificate is what the server shows, nil without TLS.
@@ -78,7 +78,7 @@ func New(ctx context.Context, config Config, logger *slog.Logger) (_ *App, err e
 			stopKeys()
 		}
 	}()
-	a.authenticator, err = newAuthenticator(keys, config.Auth, logger, nil)
+	a.authenticator, err = newAuthenticator(keys, config.Auth, logger)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

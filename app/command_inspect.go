@@ -100,7 +100,7 @@ func readCredential(args []string, stdin io.Reader) (string, error) {
 func authenticate(ctx context.Context, c AuthConfig, logger *slog.Logger, credential string) (models.Caller, auth.Reason, error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the refreshing of a JWKS
 	defer cancel()
-	authenticator, err := newAuthenticator(ctx, c, logger, nil)
+	authenticator, err := newAuthenticator(ctx, c, logger)
 	if err != nil {
 		return models.Caller{}, "", err
 	}

@@ -61,7 +61,7 @@ func TestKeyHashGenerate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := newAuthenticator(t.Context(), cfg.Auth, nil, nil)
+	server, err := newAuthenticator(t.Context(), cfg.Auth, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,7 +114,7 @@ func TestTokenRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			server, err := newAuthenticator(t.Context(), cfg.Auth, nil, nil)
+			server, err := newAuthenticator(t.Context(), cfg.Auth, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -488,9 +488,9 @@ func signedWith(t *testing.T, algorithm string, key []byte, id string) string {
 	return text
 }
 
-// TestTokenWithJWKS: what is minted with a key of a JWKS is taken, and when there is none, that is
-// said.
-func TestTokenWithJWKS(t *testing.T) {
+// startProvider starts a server with a JWKS of one key, "k", and gives the private one.
+func startProvider(t *testing.T) (provider *httptest.Server, private []byte) {
+	t.Helper()
 	keys := newPair(t, "RS256")
 	block, _ := pem.Decode(keys.public)
 	parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
@@ -499,14 +499,25 @@ func TestTokenWithJWKS(t *testing.T) {
 	}
 	public := parsed.(*rsa.PublicKey) //nolint:forcetypeassert // it is one
 	encode := base64.RawURLEncoding.EncodeToString
-	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	provider = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{
 			{"kty": "RSA", "kid": "k", "n": encode(public.N.Bytes()), "e": encode(big.NewInt(int64(public.E)).Bytes())},
 		}})
 	}))
+	t.Cleanup(func() {
+		provider.Close()
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
+	})
+	return provider, keys.private
+}
+
+// TestTokenWithJWKS: what is minted with a key of a JWKS is taken, and when there is none, that is
+// said.
+func TestTokenWithJWKS(t *testing.T) {
+	provider, private := startProvider(t)
 	config := writeConfig(t, "auth: {jwt: {algorithms: [RS256], jwks_url: '"+provider.URL+"'}}")
 	status, token, stderr := invoke("", "token", "mint", "--user", "ada", "--algorithm", "RS256", "--key-id", "k",
-		"--key-file", writeFile(t, keys.private), "--config", config)
+		"--key-file", writeFile(t, private), "--config", config)
 	if status != exitOK {
 		t.Fatal(stderr)
 	}
@@ -518,7 +529,6 @@ func TestTokenWithJWKS(t *testing.T) {
 		!strings.Contains(stdout, "(unknown_key)") || !strings.Contains(stderr, "jwks_failed") {
 		t.Errorf("status %d, %s%s", status, stdout, stderr)
 	}
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections() //nolint:forcetypeassert // it is one
 }
 
 func TestInCommon(t *testing.T) {

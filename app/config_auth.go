@@ -42,24 +42,16 @@ func (c JWTConfig) readKey() ([]byte, error) {
 }
 
 // newAuthenticator makes that of the configuration, nil if it has none. The refreshing of a JWKS
-// ends with ctx. With an authenticator that was before, its keys for tokens are used on.
-func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger, before *auth.Authenticator) (*auth.Authenticator, error) {
+// ends with ctx.
+func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger) (*auth.Authenticator, error) {
 	if !c.isOn() {
 		return nil, nil //nolint:nilnil // no authentication
 	}
-	options := auth.Options{TokensOf: before}
-	var err error
-	if options.Anonymous, err = scopes(c.Anonymous.Publish, c.Anonymous.Subscribe, false); err != nil {
+	options, err := c.withoutTokens()
+	if err != nil {
 		return nil, err
 	}
-	for _, k := range c.APIKeys {
-		key := auth.Key{Name: k.Name, Hash: k.Hash}
-		if key.Scopes, err = scopes(k.Publish, k.Subscribe, k.Admin); err != nil {
-			return nil, err
-		}
-		options.Keys = append(options.Keys, key)
-	}
-	if c.JWT.isOn() && before == nil {
+	if c.JWT.isOn() {
 		key, err := c.JWT.readKey()
 		if err != nil {
 			return nil, err
@@ -76,6 +68,21 @@ func newAuthenticator(ctx context.Context, c AuthConfig, logger *slog.Logger, be
 		}
 	}
 	return auth.New(options)
+}
+
+// withoutTokens is all of the configuration but what is said of tokens.
+func (c AuthConfig) withoutTokens() (options auth.Options, err error) {
+	if options.Anonymous, err = scopes(c.Anonymous.Publish, c.Anonymous.Subscribe, false); err != nil {
+		return options, err
+	}
+	for _, k := range c.APIKeys {
+		key := auth.Key{Name: k.Name, Hash: k.Hash}
+		if key.Scopes, err = scopes(k.Publish, k.Subscribe, k.Admin); err != nil {
+			return options, err
+		}
+		options.Keys = append(options.Keys, key)
+	}
+	return options, nil
 }
 
 func scopes(publish, subscribe []string, admin bool) (models.Scopes, error) {

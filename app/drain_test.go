@@ -29,7 +29,7 @@ func TestDrain(t *testing.T) {
 			servers := make([]*server, count)
 			start := func(i int) {
 				servers[i] = startFor(t, clusterLife, ":", "FANFARE_ENGINE=nats", "FANFARE_NATS_URLS="+strings.Join(cluster.URLs(), ","),
-					"FANFARE_HISTORY_MAX_MESSAGES_PER_TOPIC=100000", "FANFARE_SERVER_DRAIN_DELAY=2s")
+					"FANFARE_HISTORY_MAX_MESSAGES_PER_TOPIC=100000", "FANFARE_SERVER_DRAIN_DELAY=3s")
 				b.put(i, servers[i].address)
 			}
 			front := b.server()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -55,18 +56,18 @@ func differentKeys(prefix string, a, b reflect.Value) (keys []string) {
 	return keys
 }
 
-// inForce is what a server goes by that may change while it runs.
-type inForce struct {
+// reloaded is what a server runs with since it was last told to read its configuration.
+type reloaded struct {
 	config        Config
 	authenticator *auth.Authenticator
-	// stopKeys ends the refreshing of the authenticator's keys for tokens.
+	// stopKeys ends the refreshing of its keys for tokens.
 	stopKeys context.CancelFunc
 }
 
 // reloadWhen reads the configuration again whenever it is asked to, until ctx ends, and applies what can be. What is wrong
 // changes nothing.
 func (a *App) reloadWhen(ctx context.Context, asked <-chan os.Signal, load func() (Config, error)) {
-	current := inForce{a.config, a.authenticator, a.stopKeys}
+	current := reloaded{config: a.config, authenticator: a.authenticator, stopKeys: a.stopKeys}
 	for {
 		select {
 		case <-ctx.Done():
@@ -83,26 +84,13 @@ func (a *App) reloadWhen(ctx context.Context, asked <-chan os.Signal, load func(
 	}
 }
 
-// reload goes on with what may change of another configuration, and says which keys wait for a restart. With an error
-// nothing has changed. The refreshing of keys for tokens ends with ctx.
-func (a *App) reload(ctx context.Context, current inForce, loaded Config) (inForce, error) {
-	next := inForce{config: current.config.with(loaded)}
-	if err := errors.Join(next.config.validate()...); err != nil {
-		return current, err
-	}
-	var err error
-	if jwt := next.config.Auth.JWT; jwt.JWKSURL != "" && reflect.DeepEqual(jwt, current.config.Auth.JWT) {
-		// A provider that is away just now must not cost the keys that there are.
-		next.stopKeys = current.stopKeys
-		next.authenticator, err = newAuthenticator(ctx, next.config.Auth, a.logger, current.authenticator)
-	} else {
-		var keys context.Context
-		keys, next.stopKeys = context.WithCancel(ctx)
-		if next.authenticator, err = newAuthenticator(keys, next.config.Auth, a.logger, nil); err == nil {
-			current.stopKeys()
-		} else {
-			next.stopKeys()
-		}
+// reload goes on with what may change of another configuration, and says which keys wait for a restart. With an error it goes
+// on as it is.
+func (a *App) reload(ctx context.Context, current reloaded, loaded Config) (reloaded, error) {
+	next := reloaded{config: current.config.with(loaded), stopKeys: current.stopKeys}
+	err := errors.Join(next.config.validate()...)
+	if err == nil {
+		err = next.authenticate(ctx, current, a.logger)
 	}
 	if err != nil {
 		return current, err
@@ -117,6 +105,29 @@ func (a *App) reload(ctx context.Context, current inForce, loaded Config) (inFor
 	a.logger.Info("configuration_reloaded", "changed", difference(current.config, next.config),
 		"needs_restart", difference(next.config, loaded), "disconnected", disconnected)
 	return next, nil
+}
+
+// authenticate makes the authenticator. Keys that come from elsewhere are kept, unless it is another place, since they may
+// not be had at the moment. Others are read anew.
+func (r *reloaded) authenticate(ctx context.Context, before reloaded, logger *slog.Logger) error {
+	now, was := r.config.Auth, before.config.Auth
+	if now.JWT.JWKSURL != "" && reflect.DeepEqual(now.JWT, was.JWT) {
+		options, err := now.withoutTokens()
+		if err == nil {
+			options.TokensOf = before.authenticator
+			r.authenticator, err = auth.New(options)
+		}
+		return err
+	}
+	keys, stop := context.WithCancel(ctx)
+	var err error
+	if r.authenticator, err = newAuthenticator(keys, now, logger); err != nil {
+		stop()
+		return err
+	}
+	before.stopKeys()
+	r.stopKeys = stop
+	return nil
 }
 
 // losers tells of whoever is connected whether another configuration may have taken something from him. Whoever has come with

@@ -3,25 +3,15 @@
 package app_test
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	coder "github.com/coder/websocket"
 
@@ -257,72 +247,4 @@ func TestReloadOfStrangers(t *testing.T) {
 	if _, err := stranger.receive(); coder.CloseStatus(err) != 4003 {
 		t.Errorf("a stranger who may do less: %v", err)
 	}
-}
-
-// TestReloadWithoutProvider: tokens stay good when the configuration is read again while their keys cannot be had.
-func TestReloadWithoutProvider(t *testing.T) {
-	keys := newKeySet(t)
-	tokens := "auth: {jwt: {algorithms: [RS256], jwks_url: '" + keys.URL + "'}"
-	r := startReloading(t, tokens+"}")
-	may := func(when string) {
-		t.Helper()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url("http")+"/topics/a/messages", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+keys.token(t, "ada"))
-		response, err := r.client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		wantStatus(t, when, response.StatusCode, http.StatusOK)
-	}
-	may("with the keys")
-	keys.gone.Store(true)
-	r.write(t, tokens+", anonymous: {subscribe: [public]}}")
-	if line := r.reload(); !strings.Contains(line, `"changed":["auth.anonymous.subscribe"]`) {
-		t.Error(line)
-	}
-	may("without them")
-}
-
-// keySet is a provider of keys for tokens, which may be away.
-type keySet struct {
-	*httptest.Server
-	private *rsa.PrivateKey
-	gone    atomic.Bool
-}
-
-func newKeySet(t *testing.T) *keySet {
-	t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &keySet{private: private}
-	encode := base64.RawURLEncoding.EncodeToString
-	k.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if k.gone.Load() {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{
-			{"kty": "RSA", "kid": "k", "n": encode(private.N.Bytes()), "e": encode(big.NewInt(int64(private.E)).Bytes())},
-		}})
-	}))
-	t.Cleanup(k.Close)
-	return k
-}
-
-// token is a new one for a user, each time.
-func (k *keySet) token(t *testing.T, user string) string {
-	t.Helper()
-	key := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k.private)})
-	text, err := auth.Sign(auth.Token{Algorithm: "RS256", KeyID: "k", User: user, Issued: time.Now(), Expires: time.Now().Add(time.Hour),
-		Grant: auth.Grant{Subscribe: []string{">"}}}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }

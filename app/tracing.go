@@ -46,12 +46,16 @@ func newTracing(ctx context.Context, config TracingConfig, logger *slog.Logger) 
 	if config.Endpoint == "" {
 		return nil, nil //nolint:nilnil // none
 	}
-	exporter, err := otlptracehttp.New(ctx,
+	options := []otlptracehttp.Option{
 		otlptracehttp.WithEndpointURL(config.url()),
-		otlptracehttp.WithHeaders(config.headers()),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
 			Enabled: true, InitialInterval: exportRetry / 10, MaxInterval: exportRetry / 2, MaxElapsedTime: exportRetry,
-		}))
+		}),
+	}
+	if len(config.Headers) > 0 { // or those of OpenTelemetry's own variables would not count
+		options = append(options, otlptracehttp.WithHeaders(config.headers()))
+	}
+	exporter, err := otlptracehttp.New(ctx, options...)
 	if err != nil {
 		return nil, fmt.Errorf("tracing: %w", err)
 	}

@@ -213,7 +213,7 @@ func TestCollectorAway(t *testing.T) {
 			s := startServer(t, func(config *app.Config) {
 				config.Tracing.Endpoint, config.Server.ShutdownTimeout = "http://"+address, time.Hour
 			})
-			for range 5000 { // more than may wait
+			for range 3000 { // more than may wait
 				s.post("/topics/a/publish", "1", "")
 			}
 			s.stop()

@@ -136,6 +136,27 @@ func TestMemoryBoundsItsSize(t *testing.T) {
 	}
 }
 
+// TestMemoryCountsAttributes: what a message carries beside its data takes room in the log like these.
+func TestMemoryCountsAttributes(t *testing.T) {
+	history := enginetest.Generous()
+	history.MaxBytes = 100_000
+	m := startMemory(t, history)
+	start, err := m.Position(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := fmt.Appendf(nil, `{"specversion":"1.0","id":"1","source":"/s","type":"%0*d"}`, 5000, 1)
+	for range 100 {
+		draft := models.Draft{Topic: "a", Data: []byte("1"), Attributes: models.NewAttributes("", "", event)}
+		if _, err := m.Publish(t.Context(), draft); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, complete := retained(t, m, "a", start); complete || len(data) == 0 || len(data) > 20 {
+		t.Errorf("complete %v, %d messages of 5,000 bytes in 100,000", complete, len(data))
+	}
+}
+
 func TestMemoryBoundsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		history := enginetest.Generous()

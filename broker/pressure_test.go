@@ -250,6 +250,16 @@ func TestNarrowConnection(t *testing.T) {
 // up to the budget and then fail with overloaded. Nothing that was answered is lost,
 // and the subscriber, whose outbox is smaller than what was in flight, is not cut off.
 func TestPublishersWaitForTheShards(t *testing.T) {
+	data := `"` + strings.Repeat("x", 1000) + `"`
+	for name, draft := range map[string]models.Draft{
+		"data":  {Topic: "a", Data: []byte(data)},
+		"event": {Topic: "a", Data: []byte("1"), Attributes: models.NewAttributes("", "", []byte(`{"id":`+data+`}`))},
+	} {
+		t.Run(name, func(t *testing.T) { testPublishersWait(t, draft, data) })
+	}
+}
+
+func testPublishersWait(t *testing.T, draft models.Draft, data string) {
 	options := defaults()
 	options.InFlightSize = 256 << 10
 	options.OutboxSize = 8 << 10
@@ -258,11 +268,10 @@ func TestPublishersWaitForTheShards(t *testing.T) {
 	s := start(t, options)
 	_, conn := s.join("a")
 	stuck, release := conn.jam()
-	data := `"` + strings.Repeat("x", 1000) + `"`
 	answered := []models.ID{s.publish("a", data).ID}
 	<-stuck
 	for {
-		receipt, err := s.Publish(t.Context(), models.Caller{}, models.Draft{Topic: "a", Data: []byte(data)})
+		receipt, err := s.Publish(t.Context(), models.Caller{}, draft)
 		if err != nil {
 			if e := models.AsError(err); e.Code != models.CodeOverloaded || e.RetryAfter == 0 {
 				t.Errorf("error %+v", e)

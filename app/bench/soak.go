@@ -48,19 +48,18 @@ func (r *runner) soak(ctx context.Context) (err error) {
 		return err
 	}
 	s := newSoak(server.address, since, clients, r.options.Duration)
-	visiting, visitingCtx := errgroup.WithContext(ctx)
-	for _, v := range s.visitors {
-		visiting.Go(func() error { return v.visit(visitingCtx) })
-	}
-	visiting.Go(func() error {
-		defer s.over.Store(true)
-		return s.publish(visitingCtx, r.options.dataSize())
-	})
 	t := &table{}
 	t.add("until", "connected", "came back", "published", "delivered", "receipt after p50", "p99", "max", "server CPU", "RSS", "heap in use", "goroutines", "descriptors")
-	watched := make(chan error, 1)
-	go func() { watched <- s.watch(visitingCtx, server, t) }()
-	if err := errors.Join(visiting.Wait(), <-watched); err != nil {
+	all, allCtx := errgroup.WithContext(ctx)
+	for _, v := range s.visitors {
+		all.Go(func() error { return v.visit(allCtx) })
+	}
+	all.Go(func() error {
+		defer s.over.Store(true)
+		return s.publish(allCtx, r.options.dataSize())
+	})
+	all.Go(func() error { return s.watch(allCtx, server, t) })
+	if err := all.Wait(); err != nil {
 		return err
 	}
 	return r.print(t, fmt.Sprintf("%s clients, each with a topic of its own: 60 of 100 WebSocket, 20 SSE, 15 NDJSON, 5 long polls, another at each return; each stays %v and is away %v, on average; "+

@@ -622,3 +622,18 @@ func TestData(t *testing.T) {
 		})
 	}
 }
+
+// TestAttributes: what a message carries beside its data comes as it is.
+func TestAttributes(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fake) {
+		client := f.connect(fanfare.Options{})
+		server := f.next()
+		subscription := subscribe(client, server, topics("a"), "e-5")
+		const trace, event = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", `{"specversion":"1.0","id":"1","source":"/s","type":"t"}`
+		server.send(`{"type":"message","id":"e-6","topic":"a","data":1,"time":"2026-11-23T17:45:01.250Z","traceparent":"` + trace + `","tracestate":"a=1","event":` + event + `}`)
+		m, err := subscription.Next(t.Context())
+		if err != nil || m.TraceParent != trace || m.TraceState != "a=1" || string(m.Event) != event {
+			t.Errorf("%+v, %v", m, err)
+		}
+	})
+}

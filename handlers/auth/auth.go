@@ -17,7 +17,8 @@ type Authenticator struct {
 type Options struct {
 	// Tokens is how tokens are verified, nil if none are taken.
 	Tokens *TokenOptions
-	// TokensOf, in place of Tokens, is another Authenticator: tokens are verified as there, with the keys that it has by now.
+	// TokensOf, in place of Tokens, is whose tokens are taken: those of another Authenticator, with the keys that it knows
+	// and goes on asking for.
 	TokensOf *Authenticator
 	// Keys are the API keys.
 	Keys []Key
