@@ -99,10 +99,11 @@ func (a *App) reload(ctx context.Context, current reloaded, loaded Config) (relo
 		a.certificate.reload()
 	}
 	a.apply(settings(next.config, next.authenticator))
-	a.logger.Info("configuration_reloaded",
-		"changed", difference(current.config, next.config), "needs_restart", difference(next.config, loaded))
 	a.level.Set(logLevel(next.config.Log.Level))
-	a.disconnectChanged(ctx, current.config.Auth.APIKeys, next.config.Auth.APIKeys)
+	// Who still has a credential comes back with it, and may do what it says now.
+	disconnected := a.pubsub.DisconnectWhere(losers(current.config.Auth, next.config.Auth), models.CloseTokenExpired)
+	a.logger.Info("configuration_reloaded", "changed", difference(current.config, next.config),
+		"needs_restart", difference(next.config, loaded), "disconnected", disconnected)
 	return next, nil
 }
 
@@ -129,15 +130,20 @@ func (r *reloaded) authenticate(ctx context.Context, before reloaded, logger *sl
 	return nil
 }
 
-// disconnectChanged closes the connections of API keys that are not any more what they were. Who still has one comes
-// back with it, and may do what it says now.
-func (a *App) disconnectChanged(ctx context.Context, before, now []APIKeyConfig) {
-	everything := models.Caller{Scopes: models.AllScopes()}
-	for _, key := range before {
-		if slices.ContainsFunc(now, func(k APIKeyConfig) bool { return reflect.DeepEqual(k, key) }) {
-			continue
+// losers tells of whoever is connected whether another configuration may have taken something from him. Whoever has come with
+// a token goes on until that expires.
+func losers(before, after AuthConfig) func(models.Caller) bool {
+	strangers := !reflect.DeepEqual(before.Anonymous, after.Anonymous)
+	users := make(map[string]bool)
+	for _, key := range before.APIKeys {
+		if !slices.ContainsFunc(after.APIKeys, func(k APIKeyConfig) bool { return reflect.DeepEqual(k, key) }) {
+			users[key.Name] = true
 		}
-		clients, unreachable := a.pubsub.DisconnectUser(ctx, everything, key.Name, models.CloseTokenExpired)
-		a.logger.Info("key_changed", "user", key.Name, "clients", clients, "unreachable", unreachable)
+	}
+	return func(by models.Caller) bool {
+		if by.User == "" {
+			return strangers
+		}
+		return users[by.User]
 	}
 }

@@ -226,3 +226,25 @@ func TestReloadStorm(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 }
+
+// TestReloadOfStrangers: what strangers may not do any more, those who are there cannot do either.
+func TestReloadOfStrangers(t *testing.T) {
+	r := startReloading(t, "auth: {anonymous: {subscribe: ['>'], publish: ['>']}}")
+	r.write(t, "auth: {anonymous: {subscribe: ['>'], publish: ['>']}}\nlog: {level: debug}")
+	stranger, err := dialCoder(t.Context(), r.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := r.receive(stranger); f.Type != "welcome" {
+		t.Fatalf("%+v", f)
+	}
+	r.reload()
+	if err := stranger.send(`{"action":"publish","topic":"a","data":1,"ref":1}`); err != nil || r.receive(stranger).Type != "ack" {
+		t.Errorf("a stranger who may do the same as before: %v", err)
+	}
+	r.write(t, "auth: {anonymous: {subscribe: ['>']}}")
+	r.reload()
+	if _, err := stranger.receive(); coder.CloseStatus(err) != 4003 {
+		t.Errorf("a stranger who may do less: %v", err)
+	}
+}

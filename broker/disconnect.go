@@ -34,9 +34,14 @@ func (p *PubSub) DisconnectUser(
 }
 
 // disconnectUser is DisconnectUser on this node.
-func (p *PubSub) disconnectUser(user string, reason models.CloseCode) (count int) {
+func (p *PubSub) disconnectUser(user string, reason models.CloseCode) int {
+	return p.DisconnectWhere(func(by models.Caller) bool { return by.User == user }, reason)
+}
+
+// DisconnectWhere closes those clients of this node whose callers it is to be, and counts them.
+func (p *PubSub) DisconnectWhere(isToBe func(models.Caller) bool, reason models.CloseCode) (count int) {
 	p.clients.each("", "", func(_ string, c *Client) bool {
-		if c.Caller().User == user {
+		if isToBe(c.Caller()) {
 			p.disconnect(c, reason)
 			count++
 		}

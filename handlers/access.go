@@ -1,17 +1,22 @@
 package handlers
 
 import (
+	"context"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/utils"
 
+	"fanfare/broker"
 	"fanfare/handlers/auth"
 	"fanfare/models"
 )
 
-// callerKey is where a request's caller is kept while it is handled.
-const callerKey = "caller"
+// callerKey is where a request's caller is kept while it is handled, and authKey who has said so.
+const (
+	callerKey = "caller"
+	authKey   = "auth"
+)
 
 // authenticate finds out who sends the request, and refuses who says it wrong. Who says
 // nothing is a stranger.
@@ -45,7 +50,9 @@ func caller(c *fiber.Ctx) models.Caller {
 // CodeUnauthorized and CodeInvalidRequest.
 func (a *api) identify(c *fiber.Ctx) (by models.Caller, err error) {
 	by.Scopes = a.everything
-	if authenticator := a.current.Load().Auth; authenticator != nil {
+	authenticator := a.current.Load().Auth
+	c.Locals(authKey, authenticator)
+	if authenticator != nil {
 		by, err = a.authenticated(c, authenticator)
 	}
 	by.Address = caller(c).Address
@@ -62,6 +69,14 @@ func (a *api) authenticated(c *fiber.Ctx, authenticator *auth.Authenticator) (mo
 		return authenticator.Stranger(), nil
 	default:
 		return a.recognize(authenticator, credential)
+	}
+}
+
+// recheck ends a client that was let in, or may do more, by an authenticator that was replaced meanwhile: whoever looked for the
+// clients that have lost something may have come before it was one.
+func (a *api) recheck(client *broker.Client, by *auth.Authenticator) {
+	if a.current.Load().Auth != by {
+		_ = a.PubSub.Disconnect(context.Background(), client.Caller(), client.ID(), models.CloseTokenExpired)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/fiber/v2/utils"
 
 	"fanfare/broker"
+	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
 )
@@ -23,6 +24,7 @@ const (
 // listening is what a GET /events asks for. It outlives the request.
 type listening struct {
 	by         models.Caller
+	auth       *auth.Authenticator // who said so
 	connection models.Connection
 	format     models.Format
 	patterns   []models.Pattern
@@ -131,6 +133,7 @@ func (a *api) parseListening(c *fiber.Ctx) (l listening, err error) {
 		return l, err
 	}
 	l.by = caller(c)
+	l.auth, _ = c.Locals(authKey).(*auth.Authenticator)
 	l.ack = subscribeAck(l.patterns)
 	if c.Accepts(mimeSSE, mimeNDJSON) == mimeNDJSON {
 		l.format, l.connection = transport.NDJSON{CloudEvents: cloudEvents}, connection(c, models.TransportNDJSON)
@@ -220,6 +223,7 @@ func (a *api) serveEvents(hijacked net.Conn, l listening) {
 	}
 	s := &session{api: a, client: client}
 	conn.Serve(s)
+	a.recheck(client, l.auth)
 	if err := a.PubSub.Subscribe(ctx, l.by, client, l.patterns, l.options, l.ack); err != nil {
 		s.fail(err, nil)
 		_ = a.PubSub.Disconnect(ctx, l.by, client.ID(), models.CloseGoingAway)

@@ -60,6 +60,8 @@ type setup struct {
 	handlers handlers.Options
 	// connState is fasthttp's hook.
 	connState func(net.Conn, fasthttp.ConnState)
+	// handled, if there is one, is called behind each request's handler, before its connection is taken over.
+	handled func()
 	// tls is the server's side of it, nil for none. The server's own client knows no TLS.
 	tls *tls.Config
 }
@@ -72,6 +74,8 @@ type server struct {
 	// close ends the PubSub and the connections, as the shutdown does first.
 	close  func() error
 	engine broker.Engine
+	// apply changes the settings.
+	apply  func(handlers.Settings)
 	client *http.Client
 	log    *logBook
 }
@@ -136,8 +140,11 @@ func start(t testing.TB, changes ...func(*setup)) *server {
 	if s.handlers.Ready == nil {
 		s.handlers.Ready = pubsub.Ready
 	}
-	app, _ := handlers.New(s.handlers)
+	app, apply := handlers.New(s.handlers)
 	app.Server().ConnState = s.connState
+	if handle := app.Server().Handler; s.handled != nil {
+		app.Server().Handler = func(c *fasthttp.RequestCtx) { handle(c); s.handled() }
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +174,7 @@ func start(t testing.TB, changes ...func(*setup)) *server {
 		app:     app,
 		close:   closeClients,
 		engine:  s.engine,
+		apply:   apply,
 		log:     log,
 		client: &http.Client{
 			Transport:     conns,

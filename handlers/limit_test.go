@@ -145,7 +145,8 @@ func TestRequestRate(t *testing.T) {
 			s.do(t, "GET", "/clients", "", append(bearer(token("ada", nil)), headers...)...).checkProblem(t, http.StatusForbidden, models.CodeForbidden)
 		})
 	}
-	if want := `outcome=refused act="GET /nowhere" code=rate_limited by.user="" by.address=192.0.2.1 `; !strings.Contains(s.log.String(), want) {
+	// Of the second the log may have less: it takes only so many refusals.
+	if want := `outcome=refused act="GET /nowhere" code=rate_limited by.user="" by.address=192.0.2.`; !strings.Contains(s.log.String(), want) {
 		t.Errorf("the log has no %s", want)
 	}
 }

@@ -197,7 +197,8 @@ func (s *session) auth(request models.Request) error {
 	}
 	now := s.client.Caller()
 	by := now
-	if authenticator := s.api.current.Load().Auth; authenticator != nil {
+	authenticator := s.api.current.Load().Auth
+	if authenticator != nil {
 		var err error
 		if by, err = s.api.recognize(authenticator, request.Token); err != nil {
 			return err
@@ -206,6 +207,7 @@ func (s *session) auth(request models.Request) error {
 			return models.Errorf(models.CodeForbidden, "the token is another user's: it needs a connection of its own")
 		}
 	}
+	defer s.api.recheck(s.client, authenticator)
 	return s.api.PubSub.Renew(context.Background(), by, s.client, models.NewAck(request))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 
+	"fanfare/handlers/auth"
 	"fanfare/models"
 	"fanfare/transport"
 )
@@ -54,7 +55,7 @@ func (a *api) acceptWebSocket(c *fiber.Ctx) error {
 	if err := a.admitsClient(c); err != nil {
 		return err
 	}
-	authenticator := a.current.Load().Auth
+	authenticator, _ := c.Locals(authKey).(*auth.Authenticator)
 	c.Locals(cloudEventsKey, cloudEvents)
 	switch {
 	case refusal != nil:
@@ -143,6 +144,8 @@ func (a *api) serveWebSocket(ws *websocket.Conn) {
 		return
 	}
 	conn.Serve(&session{api: a, client: client})
+	authenticator, _ := ws.Locals(authKey).(*auth.Authenticator)
+	a.recheck(client, authenticator)
 }
 
 // refuse tells a connection that has no client why, and ends it.
