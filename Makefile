@@ -42,6 +42,7 @@ fuzz: ## Fuzz what parses input, each for FUZZTIME=10s
 	$(GO) test -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./handlers
 	$(GO) test -run '^$$' -fuzz '^FuzzAuthenticate$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./handlers/auth
 	$(GO) test -run '^$$' -fuzz '^FuzzSubjects$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./broker/natsengine
+	$(GO) test -run '^$$' -fuzz '^FuzzHeaders$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./broker/natsengine
 	$(GO) test -run '^$$' -fuzz '^FuzzParser$$' -fuzztime $(FUZZTIME) $(fuzzflags) ./transport
 
 lint: ## Run go vet and golangci-lint
