@@ -48,6 +48,10 @@ type start struct {
 // serve runs the server until ctx ends and it has shut down.
 func serve(ctx context.Context, s start) error {
 	a, err := New(ctx, s.config, s.logger)
+	if err != nil && ctx.Err() != nil {
+		s.logger.Info("stopped", "before", "listening", "error", err)
+		return nil // it was to end, whatever it waited for
+	}
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,16 @@
 package app_test
 
 import (
+	"bufio"
+	"context"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,5 +183,38 @@ func TestSIGTERMWithIdlePeers(t *testing.T) {
 	s.stop()
 	if err := <-s.stopped; err != nil {
 		t.Errorf("the server ended with %v", err)
+	}
+}
+
+// TestSIGTERMAtTheStart: who waits for NATS and is told to end does so, and that is no failure.
+func TestSIGTERMAtTheStart(t *testing.T) {
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := nobody.Addr().String()
+	_ = nobody.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	process := exec.CommandContext(ctx, os.Args[0], "--address", "127.0.0.1:0") //nolint:gosec // itself
+	process.Env = append(os.Environ(), asProcess+"=1", "FANFARE_ENGINE=nats", "FANFARE_NATS_URLS=nats://"+address)
+	process.Dir = t.TempDir()
+	log, err := process.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		t.Log(lines.Text())
+		if strings.Contains(lines.Text(), "waiting_for_nats") {
+			if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := process.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -223,6 +223,39 @@ func TestAbandonedReplaysDoNotRead(t *testing.T) {
 	})
 }
 
+// TestShortReplaysDoNotQueue: where many come back at the same time, each with little to read, none of them waits for the rests
+// that are there for long reads.
+func TestShortReplaysDoNotQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := startPubSub(t)
+		if _, err := p.Publish(t.Context(), models.Caller{}, models.Draft{Topic: "a", Data: []byte("1")}); err != nil {
+			t.Fatal(err)
+		}
+		const clients = 1000
+		begin := time.Now() // of the bubble's clock
+		for range clients {
+			conn := &valve{}
+			conn.open(1 << 20)
+			c, err := p.AddClient(t.Context(), models.Caller{}, conn, models.Connection{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.RemoveClient(c, models.CloseAbnormal)
+			options := models.SubscribeOptions{Start: models.Start{All: true}}
+			if err := p.Subscribe(t.Context(), models.Caller{}, c, []models.Pattern{"a"}, options, models.Ack{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for p.Stats().Replays > 0 {
+			time.Sleep(readRest)
+			synctest.Wait()
+		}
+		if took, rests := time.Since(begin), clients*readRest/time.Duration(cap(p.reader.slots)); took > rests/10 {
+			t.Errorf("it took %v; to rest after each takes %v", took, rests)
+		}
+	})
+}
+
 // positions notes what heartbeats say.
 type positions struct {
 	shortFormat

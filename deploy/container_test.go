@@ -49,6 +49,9 @@ func TestContainer(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(i.root, "etc/ssl/certs/ca-certificates.crt")); err != nil {
 		t.Error(err)
 	}
+	if text, err := os.ReadFile(filepath.Join(i.root, "LICENSES.txt")); err != nil || !strings.Contains(string(text), "github.com/gofiber/fiber/v2 v2.") {
+		t.Errorf("no licences: %v", err)
+	}
 	root := bare.Root{T: t, Dir: i.root, User: 65532, WorkDir: i.workDir, Command: i.entrypoint, Environ: i.environ}
 	if out := root.Print("version"); !strings.Contains(out, "\ncommit ") {
 		t.Errorf("it does not know its commit: %s", out)

@@ -25,6 +25,8 @@ const (
 	soakWindows = 10
 	// soakAtATime is how many messages a publisher has under way.
 	soakAtATime = 50
+	// soakLate is how late a message may be for a client that is there.
+	soakLate = 5 * time.Second
 	// A client stays for up to twice soakStay, and is then away for up to twice soakAway: at any
 	// one time five of six are connected.
 	soakStay = 20 * time.Second
@@ -63,8 +65,8 @@ func (r *runner) soak(ctx context.Context) (err error) {
 		return err
 	}
 	return r.print(t, fmt.Sprintf("%s clients, each with a topic of its own: 60 of 100 WebSocket, 20 SSE, 15 NDJSON, 5 long polls, another at each return; each stays %v and is away %v, on average; "+
-		"in all %s messages and %s deliveries, each once and in its order; frames of about %d bytes; %s.",
-		grouped(float64(clients)), s.stay.Round(time.Millisecond), s.away.Round(time.Millisecond), grouped(float64(s.published())), grouped(float64(s.delivered.Load())), r.options.Size, s.drift()))
+		"in all %s messages and %s deliveries, %s of them live, each once and in its order; frames of about %d bytes; %s.",
+		grouped(float64(clients)), s.stay.Round(time.Millisecond), s.away.Round(time.Millisecond), grouped(float64(s.published())), grouped(float64(s.delivered.Load())), grouped(float64(s.live.Load())), r.options.Size, s.drift()))
 }
 
 // soak is one run.
@@ -76,11 +78,11 @@ type soak struct {
 	duration   time.Duration
 	stay, away time.Duration // on average
 
-	over                           atomic.Bool // nothing more is published
-	connected, returned, delivered atomic.Int64
+	over                                 atomic.Bool // nothing more is published
+	connected, returned, delivered, live atomic.Int64
 
 	mu      sync.Mutex // guards latencies
-	live    *samples   // of the window that is under way
+	window  *samples   // of the window that is under way
 	figures []figures  // at the end of each window
 }
 
@@ -90,7 +92,7 @@ func newSoak(address, since string, clients int, duration time.Duration) *soak {
 		duration: duration,
 		stay:     min(soakStay, duration/10),
 		away:     min(soakAway, duration/50),
-		live:     newSamples(maxSamples),
+		window:   newSamples(maxSamples),
 	}
 	for range min(soakPublishers, clients) {
 		s.topics = append(s.topics, &audience{})
@@ -176,8 +178,8 @@ func (s *soak) watch(ctx context.Context, server *server, t *table) error {
 func (s *soak) nextWindow() *samples {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := s.live
-	s.live = newSamples(maxSamples)
+	last := s.window
+	s.window = newSamples(maxSamples)
 	return last
 }
 
@@ -187,9 +189,10 @@ func (s *soak) took(latency time.Duration) {
 	if latency < 0 {
 		return
 	}
+	s.live.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live.add(latency)
+	s.window.add(latency)
 }
 
 // drift compares the second half of the run with its last window: what grew, if anything did.

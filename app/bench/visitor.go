@@ -18,6 +18,8 @@ type visitor struct {
 
 	cursor string // of the last message
 	next   int64  // the number of the next one
+	// came and left are when the last visit was, before the present one.
+	came, left time.Time
 }
 
 // visit comes and goes until nothing more is published and the client has all of it.
@@ -52,8 +54,11 @@ func (v *visitor) come(ctx context.Context) error {
 	}
 	v.soak.connected.Add(1)
 	defer v.soak.connected.Add(-1)
-	defer l.leave(rand.N(2) == 0) //nolint:gosec // no secret
 	since := time.Now()
+	defer func() {
+		l.leave(rand.N(2) == 0) //nolint:gosec // no secret
+		v.came, v.left = since, time.Now()
+	}()
 	leaving := since.Add(around(v.soak.stay))
 	if v.soak.over.Load() {
 		leaving = since.Add(patience)
@@ -108,8 +113,13 @@ func (v *visitor) take(payload []byte, since time.Time) error {
 	}
 	nanoseconds, _ := parseNumber(sent)
 	latency := time.Duration(-1)
-	if at := time.Unix(0, nanoseconds); at.After(since) {
+	at := time.Unix(0, nanoseconds)
+	if at.After(since) {
 		latency = time.Since(at)
+	}
+	// To find it in the log afterwards is not enough.
+	if at.After(v.came) && at.Before(v.left.Add(-soakLate)) {
+		return fmt.Errorf("message %d on %s came with the next visit, and the client was there for %v after it was published", m.number, v.topic.name, v.left.Sub(at))
 	}
 	v.soak.took(latency)
 	return nil

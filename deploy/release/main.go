@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -35,13 +36,26 @@ func targets() []target {
 func main() {
 	repository := flag.String("repository", ".", "the repository whose HEAD is released")
 	out := flag.String("out", "dist", "the directory for the files of the release")
+	licenses := flag.String("licenses", "", "write the licences of what is in this `binary` to standard output, and nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := release(ctx, *repository, *out, targets()); err != nil {
+	if err := command(ctx, *repository, *out, *licenses); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
+}
+
+func command(ctx context.Context, repository, out, licenses string) error {
+	if licenses == "" {
+		return release(ctx, repository, out, targets())
+	}
+	text, err := licensesOf(ctx, licenses)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(text)
+	return err
 }
 
 // release makes the files for the targets. What is not committed is not in them: it works on a clone.
@@ -83,7 +97,7 @@ type source struct {
 
 // open clones the repository, and makes what is the same for all targets.
 func (s *source) open(ctx context.Context, repository string) error {
-	if _, err := run(ctx, "", nil, "git", "clone", "--quiet", repository, s.dir); err != nil {
+	if _, err := run(ctx, "", nil, "git", "clone", "--quiet", "--config", "core.autocrlf=false", repository, s.dir); err != nil {
 		return err
 	}
 	committed, err := run(ctx, s.dir, nil, "git", "log", "-1", "--format=%cI")
@@ -110,7 +124,8 @@ func (s *source) open(ctx context.Context, repository string) error {
 // build builds the binary for a target, or for here, and gives its path.
 func (s *source) build(ctx context.Context, t target) (binary string, err error) {
 	binary = filepath.Join(s.work, t.String(), "fanfare")
-	env := []string{"CGO_ENABLED=0", "GOFLAGS="}
+	// What is not empty here counts before what somebody has set with go env -w.
+	env := []string{"CGO_ENABLED=0", "GOFLAGS=-trimpath", "GOFIPS140=off"}
 	if t.os != "" {
 		env = append(env, "GOOS="+t.os, "GOARCH="+t.arch, "GOARM=7", "GOAMD64=v1", "GOARM64=v8.0")
 	}
@@ -133,6 +148,12 @@ func (s *source) make(ctx context.Context, t target, out string) (names []string
 	if err != nil {
 		return nil, err
 	}
+	licenses, err := licensesOf(ctx, binary)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, file{name + "/" + licensesName, licenses, false})
+	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	archive, write := name+".tar.gz", writeTar
 	if t.os == "windows" {
 		archive, write = name+".zip", writeZip
@@ -141,9 +162,33 @@ func (s *source) make(ctx context.Context, t target, out string) (names []string
 		return nil, err
 	}
 	bill := name + ".cdx.json"
-	_, err = run(ctx, s.dir, []string{"GOFLAGS="}, "go", "tool", "-modfile=tools.mod", "cyclonedx-gomod", "bin", "-json", "-noserial", "-notimestamp",
-		"-version", info.Main.Version, "-output", filepath.Join(out, bill), binary)
+	text, err := s.bill(ctx, binary, info.Main.Version)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(out, bill), text, 0o644) //nolint:gosec // for everybody
+	}
 	return []string{archive, bill}, err
+}
+
+// bill makes the bill of materials of a binary, in CycloneDX. It says what made it, but not with which bytes: those depend on this machine.
+func (s *source) bill(ctx context.Context, binary, version string) ([]byte, error) {
+	made, err := run(ctx, s.dir, []string{"GOFLAGS="}, "go", "tool", "-modfile=tools.mod", "cyclonedx-gomod", "bin", "-json", "-noserial", "-notimestamp",
+		"-version", version, binary)
+	if err != nil {
+		return nil, err
+	}
+	var bill map[string]any
+	if err := json.Unmarshal(made, &bill); err != nil {
+		return nil, err
+	}
+	metadata, _ := bill["metadata"].(map[string]any)
+	tools, _ := metadata["tools"].([]any)
+	for _, tool := range tools {
+		if tool, ok := tool.(map[string]any); ok {
+			delete(tool, "hashes")
+		}
+	}
+	text, err := json.MarshalIndent(bill, "", "  ")
+	return append(text, '\n'), err
 }
 
 // file is one of an archive.
@@ -153,7 +198,7 @@ type file struct {
 	executable bool
 }
 
-// files are those of the archive for a target, below one directory, in the order of their names.
+// files are those of the archive for a target, below one directory, but the licences.
 func (s *source) files(binary, top string, t target) (files []file, err error) {
 	add := func(name, path string, executable bool) {
 		content, readErr := os.ReadFile(path) //nolint:gosec // of the clone, or just built
@@ -176,7 +221,6 @@ func (s *source) files(binary, top string, t target) (files []file, err error) {
 	for name, content := range s.completions {
 		files = append(files, file{top + "/completions/" + name, content, false})
 	}
-	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
 	return files, err
 }
 

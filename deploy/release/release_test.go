@@ -24,6 +24,9 @@ func TestRelease(t *testing.T) {
 	first, second := t.TempDir(), filepath.Join(t.TempDir(), "another", "place")
 	for _, out := range []string{first, second} {
 		t.Setenv("TMPDIR", t.TempDir())
+		if out == second {
+			beSomebodyElse(t)
+		}
 		if err := release(t.Context(), "../..", out, []target{here}); err != nil {
 			t.Fatal(err)
 		}
@@ -48,6 +51,22 @@ func TestRelease(t *testing.T) {
 	checkFiles(t, top)
 	checkBill(t, first)
 	tryBare(t, top)
+}
+
+// beSomebodyElse changes what a machine can have set for git and Go.
+func beSomebodyElse(t *testing.T) {
+	t.Helper()
+	t.Setenv("GOFLAGS", "")
+	for name, text := range map[string]string{
+		"GOENV":             "GOFLAGS=-tags=other\nGOFIPS140=latest\n",
+		"GIT_CONFIG_GLOBAL": "[core]\nautocrlf = true\n[safe]\ndirectory = *\n",
+	} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(name, file)
+	}
 }
 
 // tryBare serves, publishes and receives with what an archive has, and nothing else: in memory, and with the log on the disk.
@@ -116,7 +135,7 @@ func checkFiles(t *testing.T, top string) {
 	}
 	const plain = "-rw-r--r--"
 	want := map[string]string{
-		"fanfare": "-rwxr-xr-x", "README.md": plain, "CHANGELOG.md": plain, "SECURITY.md": plain, "config.yaml": plain,
+		"fanfare": "-rwxr-xr-x", "README.md": plain, "CHANGELOG.md": plain, "SECURITY.md": plain, "config.yaml": plain, "LICENSES.txt": plain,
 		"completions/fanfare.bash": plain, "completions/_fanfare": plain, "completions/fanfare.fish": plain, "completions/fanfare.ps1": plain,
 	}
 	if runtime.GOOS == "linux" {
@@ -124,6 +143,15 @@ func checkFiles(t *testing.T, top string) {
 	}
 	if diff := cmp.Diff(want, modes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	licenses, err := os.ReadFile(filepath.Join(top, licensesName)) //nolint:gosec // the test's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Go go1.", "github.com/gofiber/fiber/v2 v2.", "github.com/nats-io/nats-server/v2 v2.", "Apache License"} {
+		if !bytes.Contains(licenses, []byte(name)) {
+			t.Errorf("no licence of %s", name)
+		}
 	}
 }
 
