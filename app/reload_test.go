@@ -250,7 +250,7 @@ func TestReloadStorm(t *testing.T) {
 
 // TestReloadOfStrangers: what strangers may not do any more, those who are there cannot do either.
 func TestReloadOfStrangers(t *testing.T) {
-	const tokens = "jwt: {algorithms: [HS256], key: '0123456789abcdef0123456789abcdef'}"
+	const tokens = "jwt: {algorithms: [HS256], key: '0123456789abcdef0123456789abcdef'}" //nolint:gosec // an example
 	r := startReloading(t, "auth: {"+tokens+", anonymous: {subscribe: ['>'], publish: ['>']}}")
 	text, err := auth.Sign(auth.Token{Algorithm: "HS256", User: "ada", Expires: time.Now().Add(time.Hour)}, []byte("0123456789abcdef0123456789abcdef"))
 	if err != nil {
