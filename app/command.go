@@ -50,7 +50,7 @@ func serve(ctx context.Context, s start) error {
 	a, err := New(ctx, s.config, s.logger)
 	if err != nil && ctx.Err() != nil {
 		s.logger.Info("stopped", "before", "listening", "error", err)
-		return nil // it was to end, whatever it waited for
+		return nil //nolint:nilerr // it was to end, whatever it waited for
 	}
 	if err != nil {
 		return err

@@ -12,9 +12,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	coder "github.com/coder/websocket"
 
+	"fanfare/app"
 	"fanfare/handlers/auth"
 )
 
@@ -94,7 +96,13 @@ func (r *reloading) ask(user, path string, headers ...string) int {
 // dialAs connects a WebSocket as a user, and takes the welcome.
 func (r *reloading) dialAs(user string) foreign {
 	r.t.Helper()
-	conn, _, err := coder.Dial(r.t.Context(), r.url("ws")+"/ws?access_token="+keyOf(user), nil) //nolint:bodyclose // it closes that itself
+	return r.dialWith(keyOf(user))
+}
+
+// dialWith is dialAs with a token or API key.
+func (r *reloading) dialWith(credential string) foreign {
+	r.t.Helper()
+	conn, _, err := coder.Dial(r.t.Context(), r.url("ws")+"/ws?access_token="+credential, nil) //nolint:bodyclose // it closes that itself
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -193,6 +201,19 @@ func TestReloadOfMistakes(t *testing.T) {
 	}
 }
 
+// TestReloadOfCertificate: without any handshake, the files are looked at.
+func TestReloadOfCertificate(t *testing.T) {
+	dir := t.TempDir()
+	files := app.TLSConfig{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
+	app.WriteCertificate(t, files, 1)
+	r := startReloading(t, "server: {tls: {cert_file: '"+files.CertFile+"', key_file: '"+files.KeyFile+"'}}", "bob")
+	app.WriteCertificate(t, files, 2)
+	r.reload()
+	if n := len(r.log.having("certificate_replaced")); n != 1 {
+		t.Errorf("it was replaced %d times", n)
+	}
+}
+
 // TestReloadStorm: however often it is asked, it ends with the newest file, refuses nobody meanwhile, and shuts down.
 func TestReloadStorm(t *testing.T) {
 	r := startReloading(t, "", "bob")
@@ -229,8 +250,14 @@ func TestReloadStorm(t *testing.T) {
 
 // TestReloadOfStrangers: what strangers may not do any more, those who are there cannot do either.
 func TestReloadOfStrangers(t *testing.T) {
-	r := startReloading(t, "auth: {anonymous: {subscribe: ['>'], publish: ['>']}}")
-	r.write(t, "auth: {anonymous: {subscribe: ['>'], publish: ['>']}}\nlog: {level: debug}")
+	const tokens = "jwt: {algorithms: [HS256], key: '0123456789abcdef0123456789abcdef'}" //nolint:gosec // an example
+	r := startReloading(t, "auth: {"+tokens+", anonymous: {subscribe: ['>'], publish: ['>']}}")
+	text, err := auth.Sign(auth.Token{Algorithm: "HS256", User: "ada", Expires: time.Now().Add(time.Hour)}, []byte("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada := r.dialWith(text)
+	r.write(t, "auth: {"+tokens+", anonymous: {subscribe: ['>'], publish: ['>']}}\nlog: {level: debug}")
 	stranger, err := dialCoder(t.Context(), r.server)
 	if err != nil {
 		t.Fatal(err)
@@ -242,9 +269,12 @@ func TestReloadOfStrangers(t *testing.T) {
 	if err := stranger.send(`{"action":"publish","topic":"a","data":1,"ref":1}`); err != nil || r.receive(stranger).Type != "ack" {
 		t.Errorf("a stranger who may do the same as before: %v", err)
 	}
-	r.write(t, "auth: {anonymous: {subscribe: ['>']}}")
+	r.write(t, "auth: {"+tokens+", anonymous: {subscribe: ['>']}}")
 	r.reload()
 	if _, err := stranger.receive(); coder.CloseStatus(err) != 4003 {
 		t.Errorf("a stranger who may do less: %v", err)
+	}
+	if err := ada.send(`{"action":"ping"}`); err != nil || r.receive(ada).Type != "pong" {
+		t.Errorf("somebody with a token: %v", err)
 	}
 }

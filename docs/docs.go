@@ -360,7 +360,7 @@ const docTemplate = `{
                         "Bearer": []
                     }
                 ],
-                "description": "Go's profiles, for ` + "`" + `go tool pprof` + "`" + ` and ` + "`" + `go tool trace` + "`" + `: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow. Of the latter one is recorded at a time. ` + "`" + `go tool pprof` + "`" + ` sends no headers: give it the token as access_token.",
+                "description": "Go's profiles, for ` + "`" + `go tool pprof` + "`" + ` and ` + "`" + `go tool trace` + "`" + `: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow; block and mutex have those of earlier recordings, too (` + "`" + `go tool pprof -base` + "`" + `). Of the latter one is recorded at a time. ` + "`" + `go tool pprof` + "`" + ` sends no headers: give it the token as access_token.",
                 "produces": [
                     "application/octet-stream",
                     "text/plain"

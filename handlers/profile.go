@@ -27,7 +27,7 @@ const (
 //
 //	@Summary		Profile the process
 //	@ID				getProfile
-//	@Description	Go's profiles, for `go tool pprof` and `go tool trace`: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow. Of the latter one is recorded at a time. `go tool pprof` sends no headers: give it the token as access_token.
+//	@Description	Go's profiles, for `go tool pprof` and `go tool trace`: allocs, goroutine, heap and threadcreate as they are; profile (CPU), trace, block and mutex of the seconds that follow; block and mutex have those of earlier recordings, too (`go tool pprof -base`). Of the latter one is recorded at a time. `go tool pprof` sends no headers: give it the token as access_token.
 //	@Tags			operations
 //	@Produce		octet-stream,plain
 //	@Param			profile	path		string			true	"which"	Enums(allocs, block, goroutine, heap, mutex, profile, threadcreate, trace)
