@@ -59,20 +59,18 @@ func (v *visitor) come(ctx context.Context) error {
 		l.leave(rand.N(2) == 0) //nolint:gosec // no secret
 		v.came, v.left = since, time.Now()
 	}()
-	leaving := since.Add(around(v.soak.stay))
-	if v.soak.over.Load() {
-		leaving = since.Add(patience)
+	stay, last := around(v.soak.stay), v.soak.over.Load()
+	if last {
+		stay = patience // for the rest
 	}
 	stop := context.AfterFunc(ctx, func() { l.until(time.Now()) })
 	defer stop()
-	l.until(leaving)
+	l.until(since.Add(stay))
 	for !v.isDone() {
 		payload, err := l.next()
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !v.soak.over.Load():
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && !last:
 			return nil
-		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil && leaving.Before(since.Add(patience)):
-			return nil // it comes once more, for the rest
 		case err != nil:
 			return fmt.Errorf("at message %d of %d, %v after it had come: %w", v.next, v.topic.published.Load(), time.Since(since), err)
 		}
