@@ -16,7 +16,7 @@ FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race fuzz lint check bench soak microbench docs specs e2e fmt release \
+.PHONY: help run build test monitoring race fuzz lint check bench soak microbench docs specs e2e fmt release \
 	check-fmt check-docs check-mod check-cross check-cc check-prometheus specs-tools e2e-tools
 
 help: ## List the targets
@@ -28,10 +28,14 @@ run: build ## Run the server on 127.0.0.1:8080
 build: ## Build the binary: bin/fanfare
 	CGO_ENABLED=0 $(GO) build -o bin/fanfare .
 
-# TestCluster is about NATS, and takes long: once is enough.
-test: check-cc check-prometheus ## Run all Go tests under the race detector, with and without epoll
-	$(GO) test -race -timeout 10m $(TESTFLAGS) ./...
-	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m -skip '^TestCluster$$' $(TESTFLAGS) ./handlers ./app
+# TestCluster is about NATS, and takes long: once is enough. Those for monitoring need a Prometheus.
+test: check-cc ## Run the Go tests under the race detector, with and without epoll
+	$(GO) test -race -timeout 10m -skip '$(monitoring)' $(TESTFLAGS) ./...
+	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m -skip '$(monitoring)|^TestCluster$$' $(TESTFLAGS) ./handlers ./app
+
+monitoring: check-cc check-prometheus ## Run the Go tests of the dashboard and the alerts, with a Prometheus
+	$(GO) test -race -timeout 10m -run '$(monitoring)' $(TESTFLAGS) ./app
+	FANFARE_TRANSPORT_MODE=goroutine $(GO) test -race -timeout 10m -run '$(monitoring)' $(TESTFLAGS) ./app
 
 race: check-cc ## Run the concurrent packages' tests again and again (COUNT=20)
 	FANFARE_HISTORIES=300 FANFARE_REAL_HISTORIES=10 $(GO) test -race -timeout 30m -count $(COUNT) ./broker/... ./transport/...
@@ -52,7 +56,7 @@ lint: ## Run go vet and golangci-lint
 # A number of inputs, since go test with a time fails now and then when the time is up
 # (https://go.dev/issue/75804).
 check: FUZZTIME = 20000x
-check: check-fmt lint check-docs check-mod check-cross test fuzz specs e2e ## Run everything that CI runs
+check: check-fmt lint check-docs check-mod check-cross test monitoring fuzz specs e2e ## Run everything that CI runs
 
 bench: build ## Measure the server beside the least that it can cost: docs/benchmarks.md (BENCHFLAGS=)
 	bin/fanfare bench --commit "$$(git describe --always --dirty 2>/dev/null)" $(BENCHFLAGS)
@@ -83,6 +87,8 @@ fmt: ## Format the Go code
 	@$(gofiles) | xargs -0 $(gofmt) -w
 
 # The parts of `make check`.
+
+monitoring = ^(TestDashboard|TestAlerts|TestPrometheus)$$
 
 gofiles = find . -name node_modules -prune -o -name '*.go' -print0
 gofmt   = "$$($(GO) env GOROOT)/bin/gofmt" -s
@@ -128,7 +134,7 @@ check-cc:
 check-prometheus:
 	@missing= ; \
 	command -v promtool >/dev/null && command -v prometheus >/dev/null || missing=" prometheus"; \
-	$(call install,test)
+	$(call install,monitoring)
 
 # What the tests of the specifications need.
 specs-tools:

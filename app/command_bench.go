@@ -48,7 +48,7 @@ func (c command) benchCommand() *cobra.Command {
 	flags.IntVar(&o.Clients, "clients", o.Clients, "connections, of paced, burst, replay, idle, storm and soak (default each its own)")
 	flags.IntVar(&o.Topics, "topics", o.Topics, "topics, of topics")
 	flags.Float64Var(&o.Rate, "rate", o.Rate, "messages a second, of paced")
-	flags.DurationVar(&o.Duration, "duration", o.Duration, "how long a round lasts, or soak")
+	flags.DurationVar(&o.Duration, "duration", o.Duration, "how long a round lasts; all of soak")
 	flags.IntVar(&o.Size, "size", o.Size, "bytes of a frame, about")
 	flags.IntVar(&o.Rounds, "rounds", o.Rounds, "how often each program is measured")
 	flags.StringArrayVar(&o.ServerEnv, "server-env", nil, "start the server with `KEY=VALUE` in its environment; may be repeated")

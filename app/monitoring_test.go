@@ -116,7 +116,7 @@ func tool(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatalf("%v: it is in Debian's package prometheus, which `make test` installs as root", err)
+		t.Fatalf("%v: it is in Debian's package prometheus, which `make monitoring` installs as root", err)
 	}
 	return exec.CommandContext(t.Context(), path, args...) //nolint:gosec // the tests say what
 }
